@@ -1,0 +1,126 @@
+"""From a graph to the columns of a `LayerTable`: what each operator's tensors and attributes mean as a layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinysim.network.kinds import FAMILY
+from tinysim.network.table import COLUMNS
+
+if TYPE_CHECKING:
+    from tinysim.network.graph import Network, Op, Tensor
+
+__all__ = ["layer_columns"]
+
+_ATTRS = ("stride_h", "stride_w", "pad_top", "pad_bottom", "pad_left", "pad_right", "dilation_h", "dilation_w")
+
+
+def layer_columns(network: Network) -> dict[str, Any]:
+    """Columns of `COLUMNS` for the operators of `network`, each of shape (number of operators,)."""
+    rows = [_row(network, op) for op in network.ops]
+    return {name: np.array([row.get(name, default) for row in rows]) for name, (default, _) in COLUMNS.items()}
+
+
+def nhwc(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """A shape read as (batch, h, w, c): the last axis is channels, missing axes are 1, extra ones go to h.
+
+    >>> nhwc((1, 49, 10, 64)), nhwc((1, 12)), nhwc((1, 16, 40))
+    ((1, 49, 10, 64), (1, 1, 1, 12), (1, 16, 1, 40))
+    """
+    if not shape:
+        return 1, 1, 1, 1
+    if len(shape) == 1:
+        return 1, 1, 1, shape[0]
+    if len(shape) == 2:
+        return shape[0], 1, 1, shape[1]
+    if len(shape) == 3:
+        return shape[0], shape[1], 1, shape[2]
+    return shape[0], int(np.prod(shape[1:-2])), shape[-2], shape[-1]
+
+
+def _row(network: Network, op: Op) -> dict[str, Any]:
+    tensors = network.tensors
+    inputs = [tensors[t] for t in op.inputs if t >= 0]
+    # A transposed convolution's first input is its output shape; its data come third.
+    first = tensors[op.inputs[2]] if op.kind == "transpose_conv" else (inputs[0] if inputs else tensors[op.outputs[0]])
+    if first.is_constant:
+        first = next((t for t in inputs if not t.is_constant), first)
+    output = tensors[op.outputs[0]] if op.outputs else first
+    row: dict[str, Any] = {"kind": op.kind, "activation_bits": first.bits}
+    row |= {name: op.attrs[name] for name in _ATTRS if name in op.attrs}
+    batch, row["in_h"], row["in_w"], row["in_c"] = nhwc(first.shape)
+    _, row["out_h"], row["out_w"], row["out_c"] = nhwc(output.shape)
+    row["batch"] = batch
+    activations = [t for t in inputs if not t.is_constant and not t.is_variable]
+    row["n_inputs"] = max(1, len(activations))
+    if len(activations) > 1:
+        row["in2_elements"] = sum(t.elements for t in activations) - first.elements
+    row |= _FAMILIES.get(FAMILY[op.kind], _nothing)(network, op, first, output, inputs)
+    return row
+
+
+def _nothing(network: Network, op: Op, first: Tensor, output: Tensor, inputs: list[Tensor]) -> dict[str, Any]:
+    return {}
+
+
+def _weights_of(network: Network, op: Op, position: int) -> dict[str, Any]:
+    weights = network.tensors[op.inputs[position]]
+    return {"weight_bits": weights.bits, "weight_sparsity": weights.sparsity if weights.is_constant else 0.0}
+
+
+def _conv(network: Network, op: Op, first: Tensor, output: Tensor, inputs: list[Tensor]) -> dict[str, Any]:
+    bias_at = 3 if op.kind == "transpose_conv" else 2
+    shape = network.tensors[op.inputs[1]].shape
+    row = _weights_of(network, op, 1) | {"kernel_h": shape[1], "kernel_w": shape[2]}
+    row["has_bias"] = int(len(op.inputs) > bias_at and op.inputs[bias_at] >= 0)
+    if op.kind == "depthwise_conv2d":
+        row["channel_multiplier"] = max(1, output.shape[-1] // first.shape[-1])
+    elif op.kind == "conv2d":
+        row["groups"] = max(1, first.shape[-1] // shape[3])
+    return row
+
+
+def _matmul(network: Network, op: Op, first: Tensor, output: Tensor, inputs: list[Tensor]) -> dict[str, Any]:
+    if op.kind == "batch_matmul":
+        units = output.shape[-1]
+        depth = first.shape[-2] if op.attrs.get("adj_x") else first.shape[-1]
+        row: dict[str, Any] = {"has_bias": 0, "weight_bits": network.tensors[op.inputs[1]].bits}
+    else:
+        units, depth = network.tensors[op.inputs[1]].shape[-2:]
+        row = _weights_of(network, op, 1) | {"has_bias": int(len(op.inputs) > 2 and op.inputs[2] >= 0)}
+    n_rows = max(1, first.elements // depth)
+    return row | {
+        "batch": 1, "in_h": n_rows, "in_w": 1, "in_c": depth, "out_h": n_rows, "out_w": 1, "out_c": units,
+    }  # fmt: skip
+
+
+def _recurrent(network: Network, op: Op, first: Tensor, output: Tensor, inputs: list[Tensor]) -> dict[str, Any]:
+    matrices = [t for t in inputs if t.is_constant and len(t.shape) == 2]
+    units = matrices[0].shape[0] if matrices else output.shape[-1]
+    time_major = bool(op.attrs.get("time_major"))
+    shape = first.shape if len(first.shape) == 3 else (1, *first.shape)
+    steps, batch = (shape[0], shape[1]) if time_major else (shape[1], shape[0])
+    row: dict[str, Any] = {"batch": batch, "in_h": steps, "in_w": 1, "in_c": shape[2], "out_h": steps, "out_w": 1}
+    row |= {"out_c": units, "n_inputs": 1, "in2_elements": 0}
+    if matrices:
+        row |= {"weight_bits": matrices[0].bits, "weight_sparsity": matrices[0].sparsity}
+    if op.kind == "svdf":
+        row["kernel_h"] = matrices[1].shape[1] if len(matrices) > 1 else 1
+    return row
+
+
+def _pool(network: Network, op: Op, first: Tensor, output: Tensor, inputs: list[Tensor]) -> dict[str, Any]:
+    return {"kernel_h": op.attrs["kernel_h"], "kernel_w": op.attrs["kernel_w"]}
+
+
+def _reduce(network: Network, op: Op, first: Tensor, output: Tensor, inputs: list[Tensor]) -> dict[str, Any]:
+    # The window that one output gathers; over h and w for the usual global mean.
+    batch, h, w, c = nhwc(first.shape)
+    if first.elements == output.elements * h * w:
+        return {"kernel_h": h, "kernel_w": w, "out_h": 1, "out_w": 1, "out_c": c}
+    return {"kernel_h": max(1, first.elements // output.elements), "kernel_w": 1}
+
+
+_FAMILIES = {"conv": _conv, "matmul": _matmul, "recurrent": _recurrent, "pool": _pool, "reduce": _reduce}

@@ -7,14 +7,32 @@ figures, `where` says how), `fitted` (calibrated; `where` names the rows), `assu
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from tinysim.errors import MissingFigure, QuantityError
 from tinysim.quantities import to_si
 
-__all__ = ["Figure", "FigureKind", "Spec", "in_unit"]
+__all__ = [
+    "Amperes",
+    "Bytes",
+    "BytesPerSecond",
+    "Coulombs",
+    "Cycles",
+    "Farads",
+    "Figure",
+    "FigureKind",
+    "Hertz",
+    "Joules",
+    "Number",
+    "Ohms",
+    "Seconds",
+    "Spec",
+    "Volts",
+    "Watts",
+    "in_unit",
+]
 
 FigureKind = Literal["datasheet", "manual", "measured", "paper", "derived", "fitted", "assumed", "unknown"]
 
@@ -71,11 +89,11 @@ class Figure(Spec):
         return self.value * self.factor
 
 
-def in_unit(expected: str) -> Any:
-    """Type of a figure whose unit must convert to the SI unit `expected`.
+def in_unit(expected: str) -> AfterValidator:
+    """Validator of a figure whose unit must convert to the SI unit `expected`.
 
     >>> from pydantic import TypeAdapter
-    >>> clock = TypeAdapter(in_unit("Hz")).validate_python(
+    >>> clock = TypeAdapter(Annotated[Figure, in_unit("Hz")]).validate_python(
     ...     {"value": 120, "unit": "MHz", "kind": "datasheet", "source": "x"})
     >>> clock.si
     120000000.0
@@ -90,4 +108,20 @@ def in_unit(expected: str) -> Any:
             raise ValueError(str(error)) from error
         return figure.model_copy(update={"factor": factor})
 
-    return Annotated[Figure, AfterValidator(check)]
+    return AfterValidator(check)
+
+
+# Types of fields: a Figure whose unit has the dimension of the name.
+Number = Annotated[Figure, in_unit("1")]
+Cycles = Annotated[Figure, in_unit("cycle")]
+Hertz = Annotated[Figure, in_unit("Hz")]
+Bytes = Annotated[Figure, in_unit("byte")]
+BytesPerSecond = Annotated[Figure, in_unit("byte/s")]
+Seconds = Annotated[Figure, in_unit("s")]
+Volts = Annotated[Figure, in_unit("V")]
+Amperes = Annotated[Figure, in_unit("A")]
+Watts = Annotated[Figure, in_unit("W")]
+Joules = Annotated[Figure, in_unit("J")]
+Coulombs = Annotated[Figure, in_unit("C")]
+Farads = Annotated[Figure, in_unit("F")]
+Ohms = Annotated[Figure, in_unit("ohm")]

@@ -20,10 +20,7 @@ _COUNTS = {"1", "", "cycle", "cycles", "count", "mac", "macs", "fraction", "rati
 def _registry() -> Any:
     import pint  # slow to import; only text with units needs it
 
-    registry = pint.UnitRegistry(cache_folder=None)
-    # Data-sheet habits: kB/KB/MB of a memory are binary only when written KiB/MiB. pint's B is the byte.
-    registry.define("percent_fraction = 0.01 = pct")
-    return registry
+    return pint.UnitRegistry()
 
 
 @lru_cache(maxsize=1024)
@@ -38,6 +35,7 @@ def si_factor(unit: str, expected: str) -> float:
     >>> si_factor("KiB", "byte")
     1024.0
     """
+    unit = unit.replace("µ", "u").replace("μ", "u")
     if unit == expected or (unit in _COUNTS and expected in _COUNTS):
         return 1.0
     if unit in _COUNTS or expected in _COUNTS:
@@ -78,7 +76,7 @@ def parse_quantity(given: str | int | float, expected: str, *, where: str = "") 
         raise QuantityError(f"{place}{given!r} is no quantity; expected a number with a unit like {expected!r}")
     if isinstance(given, (int, float)):
         return float(given)
-    text = given.strip().replace("µ", "u").replace("μ", "u")
+    text = given.strip()
     split = len(text)
     for i in range(len(text), 0, -1):
         try:

@@ -103,8 +103,11 @@ class Network:
     metadata: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
-        made = set(self.inputs) | {i for i, t in enumerate(self.tensors) if t.is_constant or t.is_variable}
         n = len(self.tensors)
+        for t in (*self.inputs, *self.outputs):
+            if not 0 <= t < n:
+                raise NetworkError(f"{self.name}: input or output tensor {t} does not exist; the network has {n}")
+        made = set(self.inputs) | {i for i, t in enumerate(self.tensors) if t.is_constant or t.is_variable}
         for index, op in enumerate(self.ops):
             label = f"{self.name}: operator {index} ({op.kind})"
             if op.kind not in FAMILY:
@@ -117,7 +120,13 @@ class Network:
                 raise NetworkError(
                     f"{label} reads tensor {late[0]} before anything writes it: the graph has a cycle or a gap"
                 )
+            twice = [t for t in op.outputs if t >= 0 and t in made]
+            if twice:
+                raise NetworkError(f"{label} writes tensor {twice[0]}, which has a value already")
             made.update(op.outputs)
+        lost = [t for t in self.outputs if t not in made]
+        if lost:
+            raise NetworkError(f"{self.name}: nothing writes output tensor {lost[0]}")
 
     def __repr__(self) -> str:
         return f"Network({self.name!r}, {len(self.ops)} ops, {self.macs:,} MACs, {self.params:,} parameters)"

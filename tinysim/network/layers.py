@@ -117,7 +117,7 @@ def _pool(network: Network, op: Op, first: Tensor, output: Tensor, inputs: list[
 
 def _reduce(network: Network, op: Op, first: Tensor, output: Tensor, inputs: list[Tensor]) -> dict[str, Any]:
     # The window that one output gathers; over h and w for the usual global mean.
-    batch, h, w, c = nhwc(first.shape)
+    _, h, w, c = nhwc(first.shape)
     if first.elements == output.elements * h * w:
         return {"kernel_h": h, "kernel_w": w, "out_h": 1, "out_w": 1, "out_c": c}
     return {"kernel_h": max(1, first.elements // output.elements), "kernel_w": 1}

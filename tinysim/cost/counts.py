@@ -23,8 +23,8 @@ Floats = NDArray[np.float64]
 class Counts:
     """Executed instructions by class, each an array of one shape (a value per layer).
 
-    Every instruction is in exactly one of loads, stores, mac_instr, mul_instr, alu, div, branches or vec_instr, so
-    their sum is `instructions`.
+    Every instruction, scalar or vector, is in exactly one of loads, stores, mac_instr, mul_instr, alu, div or branches,
+    so their sum is `instructions`; `branches_taken` and `vec_instr` count some of them again.
     """
 
     loads: Floats
@@ -44,7 +44,7 @@ class Counts:
     branches_taken: Floats
     """of them, taken"""
     vec_instr: Floats
-    """vector (Helium, PIE) instructions"""
+    """of all of them, vector (Helium, PIE) instructions"""
     load_bytes: Floats
     """bytes loaded"""
     store_bytes: Floats
@@ -58,16 +58,7 @@ class Counts:
     @property
     def instructions(self) -> Floats:
         """All executed instructions."""
-        return (
-            self.loads
-            + self.stores
-            + self.mac_instr
-            + self.mul_instr
-            + self.alu
-            + self.div
-            + self.branches
-            + self.vec_instr
-        )
+        return self.loads + self.stores + self.mac_instr + self.mul_instr + self.alu + self.div + self.branches
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))

@@ -1,1 +1,1 @@
-"""cli."""
+"""Command line: arguments in, tables and files out; no computation."""

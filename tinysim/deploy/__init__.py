@@ -1,1 +1,1 @@
-"""deploy."""
+"""`Network x Device -> Deployment`: placement, memory planning, parameters of the target."""

@@ -1,1 +1,1 @@
-"""estimate."""
+"""Closed-form engine: `Deployment -> Estimate`."""

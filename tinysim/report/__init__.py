@@ -1,1 +1,1 @@
-"""report."""
+"""Tables, plots and pages made from results."""

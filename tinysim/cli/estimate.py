@@ -1,0 +1,62 @@
+"""``tinysim estimate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tinysim.cli.options import Quantity, echo_json, json_option, write_text
+
+__all__ = ["command"]
+
+
+@click.command("estimate", short_help="Predict cycles, latency, memory and energy of one inference.")
+@click.argument("model")
+@click.option("--device", "-d", required=True, help="Name of a board, or a YAML file.")
+@click.option("--runtime", "-r", help="Runtime of the board; its first one by default.")
+@click.option("--clock", type=Quantity("Hz"), help='Core clock, e.g. "80 MHz"; the board\'s by default.')
+@click.option("--weights-in", help="Memory that holds the weights, by name.")
+@click.option("--activations-in", help="Memory that holds the arena, by name.")
+@click.option("--code-in", help="Memory that holds the code, by name.")
+@click.option("--level", default=0.9, show_default=True, help="Level of the prediction interval.")
+@click.option("--allow-unknown", is_flag=True, help="Price unknown operators as data movement.")
+@click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Write a row per layer.")
+@json_option
+def command(
+    model: str,
+    device: str,
+    runtime: str | None,
+    clock: float | None,
+    weights_in: str | None,
+    activations_in: str | None,
+    code_in: str | None,
+    level: float,
+    allow_unknown: bool,
+    csv_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Predict cycles, latency, memory and energy of one inference of MODEL.
+
+    MODEL is a .tflite file or the name of a network (see `tinysim networks`).
+
+    \b
+    Example:
+      tinysim estimate kws --device nucleo-l4r5zi --runtime tflm-cmsis-nn
+      tinysim estimate model.tflite -d nrf5340-dk --json
+    """
+    from tinysim.estimate.engine import estimate
+    from tinysim.network.load import load_network
+
+    network = load_network(model, allow_unknown=allow_unknown)
+    result = estimate(
+        network, device, runtime, clock_hz=clock, weights_in=weights_in, activations_in=activations_in, code_in=code_in
+    )
+    if csv_file is not None:
+        write_text(csv_file, result.to_frame().to_csv())
+    if as_json:
+        echo_json(result.to_dict(level))
+    else:
+        from tinysim.report.estimate import print_estimate
+
+        print_estimate(result, level=level)

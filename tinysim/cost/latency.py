@@ -1,0 +1,143 @@
+"""Where the cycles of a CPU layer go: compute, stalls on weights, on code and on activations, and overhead.
+
+    cycles = work * zero-wait cycles + weight stalls + fetch stalls + data stalls + overhead per operator
+
+`work` belongs to a stack on a core (its kernels against the counted ones), the stalls belong to the board, the
+overhead to the runtime. Every term is rounded to whole cycles, so that sums are exact in any order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysim.cost.counts import Counts
+from tinysim.cost.traffic import Traffic, cache_misses
+from tinysim.network.table import LayerTable
+
+__all__ = ["CpuCycles", "MemoryPath", "StackFactors", "cpu_cycles", "stall_cycles"]
+
+Floats = NDArray[np.float64]
+Real = float | Floats
+
+
+@dataclass(frozen=True)
+class MemoryPath:
+    """What an access costs beyond a zero-wait-state one; numbers, or arrays with a leading axis for a sweep."""
+
+    wait_cycles: Real = 0.0
+    """wait states of one access of the array [cycle]"""
+    line_bytes: Real = 4.0
+    """bytes that one access delivers [B]"""
+    cache_bytes: Real = 0.0
+    """cache between core and memory [B], 0 for none"""
+    exposure: Real = 1.0
+    """fraction of the wait that the core sees (prefetch and write buffers hide the rest) [1]"""
+
+
+@dataclass(frozen=True)
+class StackFactors:
+    """What a runtime on a core adds to the counted kernels."""
+
+    conv: Real = 1.0
+    """executed over counted cycles, k x k convolutions [1]"""
+    pointwise: Real = 1.0
+    """the same for 1 x 1 convolutions [1]"""
+    depthwise: Real = 1.0
+    """the same for depthwise convolutions [1]"""
+    matmul: Real = 1.0
+    """the same for fully connected, matmul and recurrent layers [1]"""
+    other: Real = 1.0
+    """the same for everything else [1]"""
+    op_overhead_cycles: Real = 0.0
+    """dispatch, parameter set-up and checks per operator [cycle]"""
+    inference_overhead_cycles: Real = 0.0
+    """once per inference [cycle]"""
+
+
+@dataclass(frozen=True, eq=False)
+class CpuCycles:
+    """Whole cycles per layer by cause, each of shape (..., n)."""
+
+    compute: Floats
+    weight_stall: Floats
+    fetch_stall: Floats
+    data_stall: Floats
+    overhead: Floats
+
+    @property
+    def total(self) -> Floats:
+        """Sum of the causes."""
+        total: Floats = self.compute + self.weight_stall + self.fetch_stall + self.data_stall + self.overhead
+        return total
+
+
+def stall_cycles(missed_bytes: Real, path: MemoryPath) -> Floats:
+    """Stall of reading bytes that no cache holds.
+
+    N = missed / line * wait * exposure
+
+    missed_bytes [B], shape (..., n). Valid for sequential reads of whole lines.
+    Source: flash access with a read buffer of one line, e.g. ST RM0432 sec. 3.3.3.
+
+    >>> stall_cycles(64.0, MemoryPath(wait_cycles=5, line_bytes=16)).item()
+    20.0
+    """
+    stall: Floats = np.asarray(missed_bytes, dtype=np.float64) / path.line_bytes * path.wait_cycles * path.exposure
+    return stall
+
+
+def work_factor(table: LayerTable, factors: StackFactors) -> Floats:
+    """The factor of each layer's family, shape (..., n)."""
+    pointwise = table.is_kind("conv2d") & (table.kernel_h == 1) & (table.kernel_w == 1)
+    work: Floats = np.where(table.is_kind("conv2d", "transpose_conv"), factors.conv, factors.other)
+    work = np.where(pointwise, factors.pointwise, work)
+    work = np.where(table.is_kind("depthwise_conv2d"), factors.depthwise, work)
+    return np.where(table.is_family("matmul", "recurrent"), factors.matmul, work)
+
+
+def cpu_cycles(
+    table: LayerTable,
+    counts: Counts,
+    traffic: Traffic,
+    zero_wait_cycles: Floats,
+    *,
+    factors: StackFactors,
+    weights: MemoryPath,
+    code: MemoryPath,
+    activations: MemoryPath,
+    priced: NDArray[np.bool_] | None = None,
+) -> CpuCycles:
+    """Cycles of each layer by cause.
+
+    table: n layers; counts, traffic: of shape (n,); zero_wait_cycles: cycles of the counts with ideal memory, shape
+    (n,) [cycle]. `priced`: mask of the layers that run (False: folded away by the compiler). Parameters may carry a
+    leading axis of shape (k, 1); the result then has shape (k, n).
+
+    Stalls: weights by missed lines; code by taken branches, each of which may leave the fetched line; activations by
+    their read and written bytes.
+    """
+    runs = np.ones(len(table), dtype=bool) if priced is None else priced
+    work = work_factor(table, factors)
+    missed = cache_misses(
+        traffic.weight_read_bytes, footprint_bytes=table.weight_bytes, cache_bytes=weights.cache_bytes
+    )
+    fetch = counts.branches_taken * np.asarray(code.wait_cycles, dtype=np.float64) * code.exposure
+    moved = traffic.sram_read_bytes + traffic.sram_write_bytes
+    footprint = table.in_bytes + table.out_bytes
+    data = cache_misses(moved, footprint_bytes=footprint, cache_bytes=activations.cache_bytes)
+
+    def whole(values: Real) -> Floats:
+        rounded: Floats = np.rint(np.where(runs, values, 0.0))
+        return rounded
+
+    compute = whole(work * zero_wait_cycles)
+    return CpuCycles(
+        compute=compute,
+        weight_stall=whole(stall_cycles(missed, weights)),
+        fetch_stall=whole(fetch),
+        data_stall=whole(stall_cycles(data, activations)),
+        overhead=whole(np.broadcast_to(factors.op_overhead_cycles, compute.shape)),
+    )

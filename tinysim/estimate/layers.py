@@ -1,0 +1,78 @@
+"""From a layer table and a target to columns of cost: the one path that serves a network, a batch and a sweep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysim.cost.counts import Counts
+from tinysim.cost.cpu import instruction_counts
+from tinysim.cost.energy import LayerEnergy, layer_energy
+from tinysim.cost.latency import CpuCycles, cpu_cycles
+from tinysim.cost.timing import zero_wait_cycles
+from tinysim.cost.traffic import Traffic, layer_traffic, pixels_per_pass
+from tinysim.deploy.target import Target
+from tinysim.network.table import LayerTable
+
+__all__ = ["LayerCosts", "layer_costs"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerCosts:
+    """Costs of n layers as columns."""
+
+    table: LayerTable
+    counts: Counts
+    cycles: CpuCycles
+    traffic: Traffic
+    latency_s: Floats
+    energy: LayerEnergy | None
+
+    @cached_property
+    def bound_by(self) -> tuple[str, ...]:
+        """The largest cause of each layer's cycles."""
+        names = np.array(["compute", "weights", "code", "activations", "overhead"])
+        c = self.cycles
+        stacked = np.stack([c.compute, c.weight_stall, c.fetch_stall, c.data_stall, c.overhead])
+        return tuple(names[np.argmax(stacked, axis=0)])
+
+
+def layer_costs(table: LayerTable, target: Target, priced: NDArray[np.bool_] | None = None) -> LayerCosts:
+    """Cost of every layer of a table on a target.
+
+    table: n rows of any number of networks. priced: mask of the rows that run. Returns columns of shape (n,).
+
+    Raises:
+        UnsupportedOperator: a kind that the kernel library cannot price.
+    """
+    core, runtime = target.core, target.runtime
+    counts = instruction_counts(table, core=core.name, runtime=runtime.library, opt=runtime.opt)
+    if priced is not None:
+        counts = counts.scaled(priced.astype(np.float64))
+    traffic = layer_traffic(table, counts, pixels=pixels_per_pass(runtime.library, helium=core.vector == "helium"))
+    cycles = cpu_cycles(
+        table,
+        counts,
+        traffic,
+        zero_wait_cycles(counts, target.timing),
+        factors=target.factors,
+        weights=target.weights,
+        code=target.code,
+        activations=target.activations,
+        priced=priced,
+    )
+    latency_s = cycles.total / target.clock_hz
+    energy = None
+    if target.prices is not None:
+        energy = layer_energy(
+            latency_s,
+            sram_bytes=traffic.sram_read_bytes + traffic.sram_write_bytes,
+            flash_bytes=traffic.weight_read_bytes,
+            prices=target.prices,
+        )
+    return LayerCosts(table, counts, cycles, traffic, latency_s, energy)

@@ -1,0 +1,287 @@
+"""`Estimate`: what one inference costs, in total and layer by layer."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinysim.deploy.deployment import Deployment
+from tinysim.errors import InputError, nearest
+from tinysim.estimate.interval import conformal_factor
+from tinysim.estimate.layers import LayerCosts
+from tinysim.estimate.words import bottleneck_sentence, layer_sentence
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Estimate", "Interval", "LayerCost", "MemoryUse"]
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """Bytes of SRAM and flash."""
+
+    sram_peak_bytes: int
+    """arena: planned and persistent part"""
+    arena_planned_bytes: int
+    """activations and scratch buffers, as the planner lays them"""
+    arena_persistent_bytes: int
+    """interpreter structures, per-channel parameters, variables"""
+    flash_bytes: int | None
+    """model and code; None if the code size is unknown"""
+    model_bytes: int
+    """the model as the runtime stores it"""
+    weights_bytes: int
+    """constants alone"""
+    code_bytes: int | None
+    """runtime and kernels"""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Bounds that hold the truth with probability `level`; (low, high)."""
+
+    level: float
+    latency_s: tuple[float, float]
+    energy_j: tuple[float, float] | None
+    basis: str
+    """Whose residuals it was made from."""
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """Cost of one operator."""
+
+    index: int
+    name: str
+    kind: str
+    engine: str
+    macs: int
+    instructions: int
+    cycles: int
+    compute_cycles: int
+    weight_stall_cycles: int
+    fetch_stall_cycles: int
+    data_stall_cycles: int
+    overhead_cycles: int
+    latency_s: float
+    energy_j: float | None
+    sram_read_bytes: int
+    sram_write_bytes: int
+    flash_read_bytes: int
+    bound_by: str
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """Costs of one inference.
+
+    Totals are sums over the layers plus what the runtime spends once per inference.
+    """
+
+    deployment: Deployment
+    costs: LayerCosts
+
+    # ---------------------------------------------------------------- totals
+
+    @property
+    def network(self) -> str:
+        """Name of the network."""
+        return self.deployment.network.name
+
+    @property
+    def device(self) -> str:
+        """Name of the device."""
+        return self.deployment.target.device.name
+
+    @property
+    def runtime(self) -> str:
+        """Name of the runtime."""
+        return self.deployment.target.runtime.name
+
+    @property
+    def clock_hz(self) -> float:
+        """Core clock [Hz]."""
+        return self.deployment.target.clock_hz
+
+    @cached_property
+    def macs(self) -> int:
+        """Multiply-accumulates of the operators that run."""
+        return int((self.costs.table.macs * self.deployment.priced).sum())
+
+    @cached_property
+    def cycles(self) -> int:
+        """Core cycles of one inference."""
+        return int(self.costs.cycles.total.sum()) + self.inference_overhead_cycles
+
+    @property
+    def inference_overhead_cycles(self) -> int:
+        """Cycles that the runtime spends once per inference."""
+        return int(np.rint(self.deployment.target.factors.inference_overhead_cycles))
+
+    @property
+    def latency_s(self) -> float:
+        """Time of one inference [s]."""
+        return self.cycles / self.clock_hz
+
+    @cached_property
+    def energy_j(self) -> float | None:
+        """Energy of one inference [J]; None if the board's currents are unknown (see `gaps`)."""
+        prices = self.deployment.target.prices
+        if self.costs.energy is None or prices is None:
+            return None
+        return float(self.costs.energy.total.sum() + self.inference_overhead_cycles / self.clock_hz * prices.power_w)
+
+    @cached_property
+    def memory(self) -> MemoryUse:
+        """SRAM and flash."""
+        arena, flash = self.deployment.arena, self.deployment.flash
+        return MemoryUse(
+            sram_peak_bytes=arena.total_bytes,
+            arena_planned_bytes=arena.head_bytes,
+            arena_persistent_bytes=arena.tail_bytes,
+            flash_bytes=flash.total_bytes,
+            model_bytes=flash.model_bytes,
+            weights_bytes=flash.weights_bytes,
+            code_bytes=flash.code_bytes,
+        )
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """Figures that are unknown and what they withhold."""
+        code = (
+            ()
+            if self.memory.code_bytes is not None
+            else (f"code size of {self.runtime} is unknown: flash total withheld",)
+        )
+        return self.deployment.target.gaps + code
+
+    @cached_property
+    def cycles_by_cause(self) -> dict[str, int]:
+        """Cycles by cause: compute, stalls on weights, code and activations, overhead."""
+        c = self.costs.cycles
+        return {
+            "compute": int(c.compute.sum()),
+            "weight_stall": int(c.weight_stall.sum()),
+            "fetch_stall": int(c.fetch_stall.sum()),
+            "data_stall": int(c.data_stall.sum()),
+            "overhead": int(c.overhead.sum()) + self.inference_overhead_cycles,
+        }
+
+    @cached_property
+    def energy_by_component(self) -> dict[str, float] | None:
+        """Energy by component [J]: core, sram, flash, static."""
+        e, prices = self.costs.energy, self.deployment.target.prices
+        if e is None or prices is None:
+            return None
+        once_s = self.inference_overhead_cycles / self.clock_hz
+        return {
+            "core": float(e.core.sum() + once_s * (prices.power_w - prices.static_w)),
+            "sram": float(e.sram.sum()),
+            "flash": float(e.flash.sum()),
+            "static": float(e.static.sum() + once_s * prices.static_w),
+        }
+
+    def interval(self, level: float = 0.9) -> Interval:
+        """Prediction interval of latency and energy.
+
+        Raises:
+            InputError: a level outside 0 to 1.
+        """
+        spread = self.deployment.target.spread
+        factor = conformal_factor(spread.residuals, level, widening=spread.widening)
+        energy = None if self.energy_j is None else (self.energy_j / factor, self.energy_j * factor)
+        return Interval(level, (self.latency_s / factor, self.latency_s * factor), energy, spread.basis)
+
+    # ---------------------------------------------------------------- layers
+
+    @cached_property
+    def layers(self) -> tuple[LayerCost, ...]:
+        """Costs of each operator, in execution order."""
+        rows = {name: values.tolist() for name, values in self._columns.items()}
+        return tuple(LayerCost(**dict(zip(rows, row, strict=True))) for row in zip(*rows.values(), strict=True))
+
+    @cached_property
+    def _columns(self) -> dict[str, np.ndarray[Any, Any]]:
+        costs, c, t = self.costs, self.costs.cycles, self.costs.traffic
+        n = len(costs.table)
+
+        def whole(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+            return np.rint(values).astype(np.int64)
+
+        energy = np.full(n, None, dtype=object) if costs.energy is None else costs.energy.total
+        return {
+            "index": np.arange(n),
+            "name": np.array(self.deployment.names, dtype=object),
+            "kind": np.array(costs.table.kind_names, dtype=object),
+            "engine": np.array([self.deployment.target.core.name] * n, dtype=object),
+            "macs": costs.table.macs * self.deployment.priced,
+            "instructions": whole(costs.counts.instructions),
+            "cycles": whole(c.total),
+            "compute_cycles": whole(c.compute),
+            "weight_stall_cycles": whole(c.weight_stall),
+            "fetch_stall_cycles": whole(c.fetch_stall),
+            "data_stall_cycles": whole(c.data_stall),
+            "overhead_cycles": whole(c.overhead),
+            "latency_s": costs.latency_s,
+            "energy_j": energy,
+            "sram_read_bytes": whole(t.sram_read_bytes),
+            "sram_write_bytes": whole(t.sram_write_bytes),
+            "flash_read_bytes": whole(t.weight_read_bytes),
+            "bound_by": np.array(costs.bound_by, dtype=object),
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per operator; the units are in the column names."""
+        import pandas as pd
+
+        return pd.DataFrame(self._columns).set_index("index")
+
+    def explain(self, layer: int | str | None = None) -> str:
+        """Say where the time goes: of the network, or of one layer by index or name.
+
+        Raises:
+            InputError: no such layer.
+        """
+        if layer is None:
+            return bottleneck_sentence(self)
+        names = [row.name for row in self.layers]
+        if isinstance(layer, str) and layer not in names:
+            raise InputError(f"{self.network} has no layer {layer!r}; {nearest(layer, names)}")
+        position = names.index(layer) if isinstance(layer, str) else layer
+        if not 0 <= position < len(names):
+            raise InputError(f"{self.network} has no layer {layer}; it has 0 to {len(names) - 1}")
+        return layer_sentence(self, self.layers[position])
+
+    def to_dict(self, level: float = 0.9) -> dict[str, Any]:
+        """The estimate as plain data: the document that ``--json`` prints (docs/json.md)."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "network": self.network,
+            "device": self.device,
+            "runtime": self.runtime,
+            "clock_hz": self.clock_hz,
+            "macs": self.macs,
+            "cycles": self.cycles,
+            "latency_s": self.latency_s,
+            "energy_j": self.energy_j,
+            "memory": asdict(self.memory),
+            "interval": asdict(self.interval(level)),
+            "cycles_by_cause": self.cycles_by_cause,
+            "energy_by_component_j": self.energy_by_component,
+            "bottleneck": self.explain(),
+            "gaps": list(self.gaps),
+            "layers": [asdict(row) for row in self.layers],
+        }
+
+    def __repr__(self) -> str:
+        energy = "" if self.energy_j is None else f", {self.energy_j * 1e3:.3g} mJ"
+        return (
+            f"Estimate({self.network} on {self.device} with {self.runtime}: {self.latency_s * 1e3:.4g} ms{energy}, "
+            f"{self.memory.sram_peak_bytes:,} B SRAM)"
+        )

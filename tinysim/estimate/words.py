@@ -1,0 +1,53 @@
+"""Sentences that say where the time goes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tinysim.estimate.result import Estimate, LayerCost
+
+__all__ = ["bottleneck_sentence", "layer_sentence"]
+
+_CAUSES = {
+    "compute": "arithmetic and loop code",
+    "weight_stall": "waiting for weights",
+    "fetch_stall": "waiting for code",
+    "data_stall": "waiting for activations",
+    "overhead": "runtime overhead",
+}
+
+
+def bottleneck_sentence(estimate: Estimate) -> str:
+    """The largest layer and the largest stall of a network, in a sentence."""
+    if not estimate.layers or estimate.cycles == 0:
+        return f"{estimate.network} runs no operator."
+    top = max(estimate.layers, key=lambda row: row.cycles)
+    causes = estimate.cycles_by_cause
+    waits = {name: cycles for name, cycles in causes.items() if name != "compute"}
+    wait = max(waits, key=lambda name: waits[name])
+    return (
+        f"Layer {top.index} ({top.name}) takes {top.cycles / estimate.cycles:.0%} of the cycles; "
+        f"over the network {causes['compute'] / estimate.cycles:.0%} is {_CAUSES['compute']} and "
+        f"{waits[wait] / estimate.cycles:.0%} {_CAUSES[wait]}, the largest stall."
+    )
+
+
+def layer_sentence(estimate: Estimate, layer: LayerCost) -> str:
+    """Where the cycles of one layer go, in a sentence."""
+    if layer.cycles == 0:
+        return f"Layer {layer.index} ({layer.name}) costs nothing: {estimate.runtime} folds it away."
+    parts = {
+        "compute": layer.compute_cycles,
+        "weight_stall": layer.weight_stall_cycles,
+        "fetch_stall": layer.fetch_stall_cycles,
+        "data_stall": layer.data_stall_cycles,
+        "overhead": layer.overhead_cycles,
+    }
+    shares = ", ".join(
+        f"{cycles / layer.cycles:.0%} {_CAUSES[name]}"
+        for name, cycles in sorted(parts.items(), key=lambda item: -item[1])
+        if cycles
+    )
+    rate = f", {layer.cycles / layer.macs:.2f} cycles per MAC" if layer.macs else ""
+    return f"Layer {layer.index} ({layer.name}): {layer.cycles:,} cycles{rate}: {shares}."

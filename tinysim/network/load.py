@@ -6,9 +6,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from tinysim.errors import NetworkError, UnknownNetwork, nearest
+from tinysim.errors import NetworkError, UnknownNetwork
 from tinysim.network.graph import Network
 from tinysim.network.tflite_reader import read_tflite
+from tinysim.network.zoo import build_network, network_names
 
 __all__ = ["list_networks", "load_network"]
 
@@ -43,9 +44,11 @@ def load_network(path_or_zoo_name: str | os.PathLike[str], *, allow_unknown: boo
         if path.read_bytes()[4:8] == b"TFL3":
             return _tflite(path, allow_unknown)
         raise NetworkError(f"{given}: unknown kind of file; accepted suffixes: {', '.join(_READERS)}")
-    raise UnknownNetwork(f"{given!r} is neither a file nor a network of the zoo; {nearest(given, list_networks())}")
+    if os.sep in given:
+        raise UnknownNetwork(f"{given}: there is no such file")
+    return build_network(given)
 
 
 def list_networks() -> list[str]:
     """Names of the zoo, sorted."""
-    return []
+    return network_names()

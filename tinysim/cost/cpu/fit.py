@@ -23,8 +23,8 @@ from tinysim.cost.cpu.per_trip import CLASSES
 
 __all__ = ["Expectation", "fit_per_trip", "read_expectations"]
 
-#: pull of an expectation against the rows: relative error of one row that weighs as much as a miss by 100 %
-STRENGTH = 2e-4
+#: pull of an expectation of one instruction against the relative error of a row
+STRENGTH = 5e-5
 
 
 @dataclass(frozen=True)

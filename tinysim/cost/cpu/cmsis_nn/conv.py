@@ -4,6 +4,8 @@
   otherwise): pairs of output channels by pairs of pixels, the offset correction summed once per pair of channels.
 - everything else is im2col in `arm_convolve_s8`: each output pixel's patch is copied tap by tap (padding taps are
   filled), widened to 16 bits, and two such columns meet all channels, in pairs, in `arm_nn_mat_mult_kernel_s8_s16`.
+- Helium copies 8-bit columns and multiplies four at a time with `arm_nn_mat_mult_nt_t_s8`; 1 x n kernels on one row
+  need no copy (`arm_convolve_1_x_n_s8`).
 
 Inner loops take 4 weights a trip with the DSP extension (16, then 4, in the 1x1 kernel) and 1 without.
 Source: github.com/ARM-software/CMSIS-NN, Source/ConvolutionFunctions and Source/NNSupportFunctions.
@@ -13,8 +15,11 @@ from __future__ import annotations
 
 from tinysim.cost.cpu.geometry import taps_inside
 from tinysim.cost.cpu.kernel import Kernel, Mask, Rows, Trips, select_for
+from tinysim.network.kinds import KIND_CODE
 
 __all__ = ["CONVOLVE_1X1_S8", "CONVOLVE_S8", "convolve_1x1_s8", "convolve_s8", "select_conv2d"]
+
+DEPTHWISE = KIND_CODE["depthwise_conv2d"]
 
 
 def convolve_s8(rows: Rows, path: str) -> Trips:
@@ -63,7 +68,10 @@ def convolve_s8(rows: Rows, path: str) -> Trips:
 
 
 def _convolve_s8_mve(rows: Rows) -> Trips:
-    """Helium: four columns a product, 16 weights a trip, tails predicated; left-over columns one by one."""
+    """Helium: four columns a product, 16 weights a trip, tails predicated; left-over columns one by one.
+
+    A depthwise layer of one input channel comes here too, its filter transposed first.
+    """
     depth, channels = rows.in_c // rows.groups, rows.out_c // rows.groups
     kernel_rows, kernel_columns = taps_inside(rows)
     passes = rows.batch * rows.groups
@@ -75,6 +83,7 @@ def _convolve_s8_mve(rows: Rows) -> Trips:
     taps = passes * pixels * window
     return {
         "call": passes,
+        "transposed_weight": window * channels * (rows.kind == DEPTHWISE),
         "output_row": passes * rows.out_h,
         "pixel": passes * pixels,
         "kernel_row": passes * pixels * rows.kernel_h,
@@ -96,7 +105,7 @@ def convolve_1x1_s8(rows: Rows, path: str) -> Trips:
     fast = (rows.stride_h == 1) & (rows.stride_w == 1)
     products = rows.groups * ~fast * rows.batch * rows.out_h + rows.groups * fast
     pixels = rows.batch * rows.out_h * rows.out_w * rows.groups // products
-    depth, channels = rows.in_c // rows.groups, rows.out_c // rows.groups
+    depth, channels = rows.kernel_h * rows.kernel_w * (rows.in_c // rows.groups), rows.out_c // rows.groups
     if path == "mve":
         steps = -(-depth // 16)
         quads, left = products * (pixels // 4), products * (pixels % 4)
@@ -149,15 +158,16 @@ CONVOLVE_S8 = Kernel("cmsis_nn", "arm_convolve_s8", convolve_s8)
 CONVOLVE_1X1_S8 = Kernel("cmsis_nn", "arm_convolve_1x1_s8", convolve_1x1_s8)
 
 
-def is_1x1(rows: Rows) -> Mask:
-    """Rows that need no im2col: one tap, no padding."""
-    window = rows.kernel_h * rows.kernel_w
-    padding = rows.pad_top + rows.pad_left
-    return (window == 1) & (padding == 0)
+def needs_no_im2col(rows: Rows, path: str) -> Mask:
+    """Rows whose patches lie in the input as they are: one tap without padding; with Helium also 1 x n on one row."""
+    mask = (rows.kernel_h * rows.kernel_w == 1) & (rows.pad_top + rows.pad_left == 0)
+    if path == "mve":
+        mask |= (rows.in_h == 1) & (rows.kernel_h == 1) & (rows.out_w % 4 == 0) & (rows.dilation_w == 1)
+    return mask
 
 
 @select_for("cmsis-nn", "conv2d")
 def select_conv2d(rows: Rows, path: str) -> list[tuple[Kernel, Mask | None]]:
     """`arm_convolve_wrapper_s8`."""
-    pointwise = is_1x1(rows)
+    pointwise = needs_no_im2col(rows, path)
     return [(CONVOLVE_1X1_S8, pointwise), (CONVOLVE_S8, ~pointwise)]

@@ -4,6 +4,7 @@
   the image skipped, left-over channels one by one.
 - other kernels with multiplier 1 and no dilation, DSP: `arm_depthwise_conv_s8_opt`, im2col to 16 bits, then four
   channels by two taps a trip. Helium: blocks of up to 124 channels by four pixels. Without DSP it falls to the next.
+- Helium, one input channel: the filter is transposed and `arm_convolve_s8` runs (GCC's threshold: over one output).
 - the rest: `arm_depthwise_conv_s8`, four multiplier channels at a time where the multiplier is a multiple of 4,
   otherwise output by output.
 
@@ -134,7 +135,7 @@ def select_depthwise_conv2d(rows: Rows, path: str) -> list[tuple[Kernel, Mask | 
     plain = single & (rows.channel_multiplier == 1)
     by_four = single & (rows.channel_multiplier % 4 == 0)
     if path == "mve":
-        as_conv = (rows.in_c == 1) & (rows.out_c > 8)
+        as_conv = (rows.in_c == 1) & (rows.out_c > 1)
         opt, by_four = plain & ~as_conv, by_four & ~as_conv
         rest = ~(as_conv | opt | by_four)
         return [

@@ -21,7 +21,7 @@ def fully_connected_s8(rows: Rows, path: str) -> Trips:
     products = rows.batch * rows.in_h * rows.in_w
     together = OUTPUTS[path]
     groups, single = products * (rows.out_c // together), products * (rows.out_c % together)
-    trips = {"call": products, "group": groups, "single": single}
+    trips = {"call": products, "grouped": products * (rows.out_c >= together), "group": groups, "single": single}
     if path == "plain":
         return trips | {"group_1": groups * rows.in_c, "single_1": single * rows.in_c}
     if path == "mve":

@@ -19,7 +19,7 @@ _SOURCE = "EdgeMark target model, github.com/Black3rror/EdgeMark"
 _FC = {0: (1, 1), 1: (1, 5, 1), 2: (1, 10, 10, 1), 3: (50, 16, 8, 10), 5: (13, 64, 32, 16, 1), 7: (128, 64, 32, 16, 10),
        8: (13, 128, 128, 128, 1), 9: (784, 60, 32, 16, 10)}  # fmt: skip
 
-#: input, then steps: (filters, stride) of 3x3 convolutions, "pool" for a 2x2 maximum, "mean" for the global mean, and the
+#: input; then (filters, stride) of 3x3 convolutions, "pool" for a 2x2 maximum, "mean" for the global mean; then the
 #: units of the dense layers
 _CNN: dict[int, tuple[tuple[int, int, int], tuple[tuple[int, int] | str, ...], tuple[int, ...]]] = {
     1: ((28, 28, 1), ((4, 2), (6, 2), (8, 2), "mean"), (10,)),

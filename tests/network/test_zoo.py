@@ -1,0 +1,68 @@
+"""The zoo against the public facts of each network."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tinysim.errors import UnknownNetwork
+from tinysim.network.load import list_networks, load_network
+from tinysim.network.zoo import describe
+
+DATA = Path(__file__).parent / "data"
+TINY = pd.read_csv(DATA / "mlperf_tiny_layers.csv")
+TOTALS = pd.read_csv(DATA / "mlperf_tiny_totals.csv")
+EDGEMARK = pd.read_csv(DATA / "edgemark_layers.csv")
+
+
+@pytest.mark.parametrize("name", TINY.zoo_name.unique())
+def test_mlperf_tiny_row_for_row(name: str) -> None:
+    wanted = TINY[TINY.zoo_name == name].drop(columns=["zoo_name", "source"]).reset_index(drop=True)
+    found = load_network(name).table().to_frame()[wanted.columns]
+    pd.testing.assert_frame_equal(found, wanted, check_dtype=False)
+
+
+@pytest.mark.parametrize("row", TOTALS.to_dict("records"), ids=lambda r: r["zoo_name"])
+def test_mlperf_tiny_totals(row: dict[str, float]) -> None:
+    network = load_network(str(row["zoo_name"]))
+    table = network.table()
+    macs = {
+        kind: int(table.macs[table.is_kind(kind)].sum()) for kind in ("conv2d", "depthwise_conv2d", "fully_connected")
+    }
+    assert list(macs.values()) == [row["conv_macs"], row["dw_macs"], row["fc_macs"]]
+    assert (len(network.ops), network.params, network.macs) == (row["n_ops"], row["params"], row["macs"])
+    shapes = sum(t.n_bytes for t in network.tensors if t.is_constant and t.data is not None)
+    assert network.weight_bytes - shapes == row["weight_bytes"]
+
+
+@pytest.mark.parametrize("model", EDGEMARK.model.unique())
+def test_edgemark_layers(model: str) -> None:
+    rows = EDGEMARK[EDGEMARK.model == model]
+    network = load_network(f"edgemark-{model.lower().replace('_', '-')}")
+    table = network.table()
+    layers = table[~table.is_kind("reshape")]
+    assert network.params == rows.params_incl_bias.sum()
+    np.testing.assert_array_equal(layers.macs, rows.macs)
+    np.testing.assert_array_equal(layers.out_h * layers.out_w * layers.out_c, rows.out_h * rows.out_w * rows.out_c)
+
+
+@pytest.mark.parametrize("name", list_networks())
+def test_every_network_builds_and_has_a_source(name: str) -> None:
+    network = load_network(name)
+    assert network.name == name
+    assert network.source
+    assert network.macs > 0
+    assert network.params > 0
+
+
+def test_aliases_and_formats() -> None:
+    assert load_network("kws").name == "mlperf-tiny-kws"
+    assert load_network("KWS@float32").table().weight_bits.max() == 32
+    wide = load_network("kws@int16x8").table()
+    assert (wide.activation_bits[0], wide.weight_bits[0]) == (16, 8)
+    with pytest.raises(UnknownNetwork, match="did you mean int8"):
+        load_network("kws@int7")
+    aliases = [alias for entry in describe() for alias in entry.aliases]
+    assert len(aliases) == len(set(aliases))
+    assert not set(aliases) & set(list_networks())

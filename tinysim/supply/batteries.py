@@ -24,7 +24,7 @@ class IdealCell(Cell):
     """A tank of charge: t = C / I.
 
     >>> cell = IdealCell(capacity_c=225 * 3.6)
-    >>> cell.time_to_empty(cell.full_state(), 1e-3) / 3600
+    >>> round(cell.time_to_empty(cell.full_state(), 1e-3) / 3600, 9)
     225.0
     """
 

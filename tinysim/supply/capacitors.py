@@ -27,8 +27,8 @@ class Capacitor:
 
     `rated_v` is its highest voltage; a run clips the surplus there.
 
-    >>> Capacitor(100e-6).energy_j(3.0)
-    0.00045
+    >>> Capacitor(2.0).energy_j(3.0)
+    9.0
     """
 
     capacitance_f: float
@@ -78,7 +78,7 @@ def min_capacitance_f(*, energy_j: ArrayLike, on_v: ArrayLike, off_v: ArrayLike)
     """
     on, off = np.asarray(on_v, float), np.asarray(off_v, float)
     if np.any(on <= off):
-        raise InputError(f"min_capacitance_f: on_v = {on_v} must be above off_v = {off_v}")
+        raise InputError(f"min_capacitance_f: on_v = {on_v!r} must be above off_v = {off_v!r}")
     return np.asarray(2.0 * np.asarray(energy_j, float) / ((on - off) * (on + off)))
 
 

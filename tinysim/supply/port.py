@@ -14,6 +14,7 @@ Source: derived here; checked against numerical integration in the tests.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 
@@ -52,18 +53,18 @@ class Port:
         bands = self.bands
         if not bands or bands[0].low_v != 0.0 or bands[-1].high_v != math.inf:
             raise InputError("Port: the bands must cover 0 V to infinity")
-        for left, right in zip(bands, bands[1:], strict=False):
+        for left, right in itertools.pairwise(bands):
             if left.high_v != right.low_v or left.low_v >= left.high_v:
                 raise InputError(f"Port: bands must meet at rising voltages, not at {left.high_v} and {right.low_v} V")
 
     def __add__(self, other: Port) -> Port:
         if len(self.bands) == len(other.bands) == 1:
             return Port((_sum(self.bands[0], other.bands[0], 0.0, math.inf),))
-        edges = sorted({band.low_v for band in self.bands} | {band.low_v for band in other.bands}) + [math.inf]
+        edges = [*sorted({band.low_v for band in self.bands} | {band.low_v for band in other.bands}), math.inf]
         mine, theirs = iter(self.bands), iter(other.bands)
         left, right = next(mine), next(theirs)
         out = []
-        for low, high in zip(edges, edges[1:], strict=False):
+        for low, high in itertools.pairwise(edges):
             while left.high_v <= low:
                 left = next(mine)
             while right.high_v <= low:
@@ -143,8 +144,8 @@ def resistor(resistance_ohm: float) -> Port:
 def thevenin(source_v: float, source_ohm: float, *, diode: bool = False) -> Port:
     """A voltage source behind a resistance; with `diode` it never draws current back.
 
-    >>> thevenin(3.0, 100.0).current_at(2.0)
-    0.01
+    >>> thevenin(3.0, 2.0).current_at(2.0)
+    0.5
     """
     band = Band(0.0, math.inf, current_a=source_v / source_ohm, conductance_s=1.0 / source_ohm)
     if not diode:

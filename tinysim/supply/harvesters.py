@@ -1,0 +1,211 @@
+"""What harvesters give: solar cells, RF, thermoelectric, piezo; constant, periodic and random on/off sources."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tinysim.errors import InputError
+from tinysim.supply.feed import Feed
+from tinysim.supply.port import Port, iv_curve, thevenin
+
+__all__ = [
+    "SolarCell",
+    "Thermoelectric",
+    "constant_feed",
+    "friis_power_w",
+    "markov_feed",
+    "periodic_feed",
+    "piezo_power_w",
+]
+
+_BOLTZMANN_PER_CHARGE = 8.617333262e-5  # V/K, CODATA 2018
+_LIGHT_M_S = 299792458.0
+_STANDARD_IRRADIANCE = 1000.0  # W/m2, IEC 60904-3
+_STANDARD_K = 298.15
+
+
+def constant_feed(power_w: float, duration_s: float) -> Feed:
+    """A source of constant power."""
+    return Feed(np.array([0.0, duration_s]), np.array([power_w]))
+
+
+def periodic_feed(powers_w: ArrayLike, durations_s: ArrayLike, *, total_s: float) -> Feed:
+    """A repeated pattern, cut at the total time.
+
+    >>> periodic_feed([1.0, 0.0], [1.0, 2.0], total_s=7.0).values.tolist()
+    [1.0, 0.0, 1.0, 0.0, 1.0]
+    """
+    powers, spans = np.asarray(powers_w, float), np.asarray(durations_s, float)
+    if powers.shape != spans.shape or powers.size == 0 or np.any(~(spans > 0.0)) or not total_s > 0.0:
+        raise InputError("periodic_feed: needs as many powers as durations > 0, and total_s > 0")
+    repeats = math.ceil(total_s / spans.sum())
+    edges = np.concatenate(([0.0], np.cumsum(np.tile(spans, repeats))))
+    last = int(np.searchsorted(edges, total_s))
+    return Feed(np.append(edges[:last], total_s), np.tile(powers, repeats)[:last])
+
+
+def markov_feed(
+    *, power_w: float, mean_on_s: float, mean_off_s: float, total_s: float, rng: np.random.Generator
+) -> Feed:
+    """A source that is on and off for exponentially distributed times (two-state Markov), started in steady state."""
+    if min(mean_on_s, mean_off_s, total_s) <= 0.0:
+        raise InputError("markov_feed: mean_on_s, mean_off_s and total_s must be > 0")
+    on = bool(rng.random() < mean_on_s / (mean_on_s + mean_off_s))
+    edges, values, now = [0.0], [], 0.0
+    while now < total_s:
+        now = min(now + float(rng.exponential(mean_on_s if on else mean_off_s)), total_s)
+        edges.append(now)
+        values.append(power_w if on else 0.0)
+        on = not on
+    return Feed(np.array(edges), np.array(values))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SolarCell:
+    """Single-diode cell or panel from its standard-condition data: I_sc, V_oc and the maximum power point.
+
+    I = I_L - I_0 (e^{(V + I R_s) / a} - 1), a = n N_s k T / q. I_L scales with irradiance (and alpha with temperature),
+    V_oc follows from it. Parameters are chosen so that the curve passes through the three points, shunt neglected.
+    Source: De Soto, Klein, Beckman 2006, without shunt. Valid from a few percent of the standard irradiance up.
+    """
+
+    short_a: float
+    open_v: float
+    mpp_v: float
+    mpp_a: float
+    cells: int = 1
+    alpha_per_k: float = 0.0
+    """Relative change of I_sc with temperature."""
+    beta_v_per_k: float = 0.0
+    """Change of V_oc with temperature."""
+
+    def __post_init__(self) -> None:
+        if not (0.0 < self.mpp_v < self.open_v and 0.0 < self.mpp_a < self.short_a and self.cells >= 1):
+            raise InputError("SolarCell: needs 0 < mpp_v < open_v, 0 < mpp_a < short_a and cells >= 1")
+
+    def slope_v(self) -> float:
+        """The diode's a = n N_s k T / q that puts the slope of power at the maximum power point to zero.
+
+        With V = a ln(1 + (I_sc - I)/I_0) - I R_s: eliminating R_s by the MPP's voltage leaves one equation in a.
+        """
+        voc, isc, vm, im = self.open_v, self.short_a, self.mpp_v, self.mpp_a
+        # dV/dI at the MPP = -V/I:  a / (I_sc - I_m) + R_s = V_m / I_m ;  R_s I_m = V_oc - V_m + a ln(1 - I_m / I_sc)
+        return (2.0 * vm - voc) / (math.log1p(-im / isc) + im / (isc - im))
+
+    def series_ohm(self) -> float:
+        """Series resistance that puts the curve through the maximum power point."""
+        a = self.slope_v()
+        return (self.open_v - self.mpp_v + a * math.log1p(-self.mpp_a / self.short_a)) / self.mpp_a
+
+    def curve(
+        self, irradiance_w_m2: float, *, temperature_k: float = _STANDARD_K, points: int = 64
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(voltages, currents) of the I-V curve at an irradiance and a cell temperature.
+
+        Raises:
+            InputError: the data of the cell fit no diode (negative slope).
+        """
+        a0 = self.slope_v()
+        if a0 <= 0.0:
+            raise InputError(
+                f"SolarCell: V_mpp = {self.mpp_v} V is not above half of V_oc = {self.open_v} V; no diode fits"
+            )
+        warm = temperature_k - _STANDARD_K
+        a = a0 * temperature_k / _STANDARD_K
+        saturation = self.short_a / math.expm1(self.open_v / a0)
+        light = self.short_a * irradiance_w_m2 / _STANDARD_IRRADIANCE * (1.0 + self.alpha_per_k * warm)
+        # bunch the points towards open circuit, where the curve bends
+        current = light * (1.0 - np.linspace(0.0, 1.0, points)[::-1] ** 2) if light > 0.0 else np.zeros(points)
+        rest = np.maximum(light - current, 0.0)
+        voltage = a * np.log1p(rest / saturation) + self.beta_v_per_k * warm - current * self.series_ohm()
+        order = voltage.argsort()
+        voltage, current = voltage[order], current[order]
+        keep = np.concatenate(([True], np.diff(voltage) > 0.0)) & (voltage >= 0.0)
+        return voltage[keep], current[keep]
+
+    def mpp_power_w(self, irradiance_w_m2: ArrayLike, *, temperature_k: float = _STANDARD_K) -> NDArray[np.float64]:
+        """Power at the maximum power point for each irradiance.
+
+        >>> cell = SolarCell(short_a=14.8e-3, open_v=3.56, mpp_v=2.6, mpp_a=12.1e-3)
+        >>> f"{float(cell.mpp_power_w(1000.0)):.4f}"
+        '0.0315'
+        """
+        out = []
+        for level in np.atleast_1d(np.asarray(irradiance_w_m2, float)):
+            v, i = (
+                self.curve(float(level), temperature_k=temperature_k, points=512) if level > 0 else (np.zeros(1),) * 2
+            )
+            out.append(float(np.max(v * i)) if v.size else 0.0)
+        return np.array(out).reshape(np.shape(irradiance_w_m2))
+
+    def port(self, irradiance_w_m2: float, *, temperature_k: float = _STANDARD_K, diode_drop_v: float = 0.0) -> Port:
+        """The cell wired to a capacitor."""
+        v, i = self.curve(irradiance_w_m2, temperature_k=temperature_k)
+        return iv_curve(v, i, diode_drop_v=diode_drop_v)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thermoelectric:
+    """A thermoelectric generator: open voltage alpha dT behind its resistance; dT is what drops across the part."""
+
+    seebeck_v_per_k: float
+    resistance_ohm: float
+
+    def matched_power_w(self, difference_k: ArrayLike) -> NDArray[np.float64]:
+        """Power into a matched load: (alpha dT)^2 / 4 R.
+
+        >>> teg = Thermoelectric(seebeck_v_per_k=0.02, resistance_ohm=2.5)
+        >>> round(float(teg.matched_power_w(10.0)), 9)
+        0.004
+        """
+        return np.asarray(
+            np.square(self.seebeck_v_per_k * np.asarray(difference_k, float)) / (4.0 * self.resistance_ohm)
+        )
+
+    def port(self, difference_k: float) -> Port:
+        """The generator wired to a capacitor through an ideal diode."""
+        return thevenin(self.seebeck_v_per_k * difference_k, self.resistance_ohm, diode=True)
+
+
+def friis_power_w(
+    *,
+    transmit_w: ArrayLike,
+    distance_m: ArrayLike,
+    frequency_hz: ArrayLike,
+    transmit_gain: float = 1.0,
+    receive_gain: float = 1.0,
+    rectifier_efficiency: float = 1.0,
+) -> NDArray[np.float64]:
+    """Power harvested from a radio transmitter: eta P G_t G_r (lambda / 4 pi d)^2.
+
+    Valid in free space in the far field (d > lambda / 2 pi). Source: Friis 1946.
+
+    >>> f"{float(friis_power_w(transmit_w=1.0, distance_m=3.0, frequency_hz=915e6, transmit_gain=4.0)):.3e}"
+    '3.021e-04'
+    """
+    length = _LIGHT_M_S / np.asarray(frequency_hz, float)
+    d = np.asarray(distance_m, float)
+    if np.any(d <= length / (2.0 * math.pi)):
+        raise InputError("friis_power_w: distance_m must be in the far field, beyond lambda / (2 pi)")
+    spread = np.square(length / (4.0 * math.pi * d))
+    return np.asarray(rectifier_efficiency * np.asarray(transmit_w, float) * transmit_gain * receive_gain * spread)
+
+
+def piezo_power_w(
+    *, open_peak_v: ArrayLike, capacitance_f: float, frequency_hz: ArrayLike, output_v: ArrayLike, drop_v: float = 0.0
+) -> NDArray[np.float64]:
+    """Power of a vibrating piezo patch behind a full-bridge rectifier into a constant voltage.
+
+    P = 4 f C_p V (V_oc - V - 2 V_d), zero where the rectifier never opens; best at V = (V_oc - 2 V_d) / 2.
+    Valid for weak coupling (displacement not changed by the load). Source: Ottman et al. 2002; Szarka et al. 2012.
+
+    >>> round(float(piezo_power_w(open_peak_v=10.0, capacitance_f=20e-9, frequency_hz=50.0, output_v=5.0)), 9)
+    0.0001
+    """
+    out = np.asarray(output_v, float)
+    swing = np.maximum(np.asarray(open_peak_v, float) - out - 2.0 * drop_v, 0.0)
+    return np.asarray(4.0 * np.asarray(frequency_hz, float) * capacitance_f * out * swing)

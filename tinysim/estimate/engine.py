@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tinysim.deploy.costs import layer_costs
 from tinysim.deploy.deployment import Deployment, deploy
-from tinysim.estimate.layers import layer_costs
 from tinysim.estimate.result import Estimate
 from tinysim.network.graph import Network
 from tinysim.network.load import load_network

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinysim.deploy.costs import LayerCosts
 from tinysim.deploy.deployment import Deployment
 from tinysim.errors import InputError, nearest
 from tinysim.estimate.interval import conformal_factor
-from tinysim.estimate.layers import LayerCosts
 from tinysim.estimate.words import bottleneck_sentence, layer_sentence
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class Estimate:
         """SRAM and flash."""
         arena, flash = self.deployment.arena, self.deployment.flash
         return MemoryUse(
-            sram_peak_bytes=arena.total_bytes,
+            sram_peak_bytes=arena.peak_bytes,
             arena_planned_bytes=arena.head_bytes,
             arena_persistent_bytes=arena.tail_bytes,
             flash_bytes=flash.total_bytes,

@@ -9,14 +9,34 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tinysim.deploy.deployment import Deployment as Deployment
+    from tinysim.deploy.deployment import deploy as deploy
+    from tinysim.device.library import list_devices as list_devices
+    from tinysim.device.library import list_runtimes as list_runtimes
+    from tinysim.device.library import load_device as load_device
+    from tinysim.device.spec import Device as Device
+    from tinysim.estimate.engine import estimate as estimate
+    from tinysim.estimate.result import Estimate as Estimate
     from tinysim.network.graph import Network as Network
+    from tinysim.network.load import list_networks as list_networks
+    from tinysim.network.load import load_network as load_network
     from tinysim.network.table import LayerTable as LayerTable
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Deployment": "tinysim.deploy.deployment",
+    "Device": "tinysim.device.spec",
+    "Estimate": "tinysim.estimate.result",
     "LayerTable": "tinysim.network.table",
     "Network": "tinysim.network.graph",
+    "deploy": "tinysim.deploy.deployment",
+    "estimate": "tinysim.estimate.engine",
+    "list_devices": "tinysim.device.library",
+    "list_networks": "tinysim.network.load",
+    "list_runtimes": "tinysim.device.library",
+    "load_device": "tinysim.device.library",
+    "load_network": "tinysim.network.load",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]

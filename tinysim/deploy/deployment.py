@@ -50,7 +50,7 @@ class Deployment:
         """
         place = self.target.placement
         needs = (
-            (place.activations, self.arena.total_bytes, "arena"),
+            (place.activations, self.arena.peak_bytes, "arena"),
             (place.weights, self.flash.total_bytes, "model and code"),
         )
         for memory, need, what in needs:

@@ -8,8 +8,9 @@ from typing import Literal, get_args
 
 from tinysim.cost.energy import EnergyPrices
 from tinysim.cost.latency import MemoryPath, StackFactors
+from tinysim.cost.timing import CoreTiming
 from tinysim.device.calibration import Calibration, calibration_files, load_calibration
-from tinysim.device.library import load_device, load_runtime
+from tinysim.device.library import is_shipped, load_device, load_runtime
 from tinysim.device.spec import Core, Device, Memory, OperatingPoint, Runtime
 from tinysim.errors import SpecError, UnknownRuntime, nearest
 
@@ -49,6 +50,7 @@ class Target:
     device: Device
     runtime: Runtime
     core: Core
+    timing: CoreTiming
     clock_hz: float
     placement: Placement
     factors: StackFactors
@@ -87,21 +89,12 @@ def resolve_target(
     """
     board = load_device(device)
     key = (runtime, clock_hz, code_in, weights_in, activations_in)
-    if load_device_cached(board.name) is board:
-        return _shipped_target(board.name, key)
-    return _resolve(board, *key)
+    return _resolved(board.name, key) if is_shipped(board) else _resolve(board, *key)
 
 
 @lru_cache(maxsize=256)
-def _shipped_target(name: str, key: tuple[str | None, float | None, str | None, str | None, str | None]) -> Target:
+def _resolved(name: str, key: tuple[str | None, float | None, str | None, str | None, str | None]) -> Target:
     return _resolve(load_device(name), *key)
-
-
-def load_device_cached(name: str) -> Device | None:
-    """The shipped board of this name, or None."""
-    from tinysim.device.library import list_devices
-
-    return load_device(name) if name in list_devices() else None
 
 
 def _resolve(
@@ -130,6 +123,7 @@ def _resolve(
         device=board,
         runtime=stack,
         core=board.core,
+        timing=CoreTiming(**{name: figure.si for name, figure in board.core.timing.items()}),
         clock_hz=clock,
         placement=placement,
         factors=_factors(stack_fit),

@@ -15,6 +15,7 @@ from tinysim.errors import SpecError, UnknownDevice, UnknownRuntime, nearest
 from tinysim.figures import Spec
 
 __all__ = [
+    "is_shipped",
     "list_devices",
     "list_runtimes",
     "load_core",
@@ -147,6 +148,12 @@ def load_device(device: str | Path | Device) -> Device:
     if "/" in text or not path.is_file():
         raise UnknownDevice(f"unknown device {text!r}; {nearest(text, list_devices())}")
     return _shipped(path)
+
+
+def is_shipped(device: Device) -> bool:
+    """Whether this is the library's own object of that name (so results for it may be kept)."""
+    path = spec_folder() / "boards" / f"{device.name}.yaml"
+    return path.is_file() and _shipped(path) is device
 
 
 @cache

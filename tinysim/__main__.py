@@ -1,0 +1,5 @@
+"""``python -m tinysim``."""
+
+from tinysim.cli.main import main
+
+main()

@@ -20,6 +20,13 @@ def test_unknown_attribute_is_an_error() -> None:
         _ = ts.estimat
 
 
+def test_a_folder_does_not_hide_the_function_of_its_name() -> None:
+    import tinysim.estimate.engine
+
+    assert ts.estimate is tinysim.estimate
+    assert callable(ts.estimate)
+
+
 def test_import_brings_no_heavy_package() -> None:
     code = "import sys, tinysim; print(*{'numpy', 'pandas', 'scipy', 'pint', 'simpy', 'matplotlib'} & set(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

@@ -14,7 +14,7 @@ from tinysim.quantities import parse_quantity
 __all__ = ["Quantity", "echo_json", "json_option", "write_text"]
 
 
-class Quantity(click.ParamType):
+class Quantity(click.ParamType[float]):
     """A quantity with a unit on the command line; becomes an SI float."""
 
     def __init__(self, unit: str) -> None:

@@ -212,7 +212,8 @@ class Estimate:
         n = len(costs.table)
 
         def whole(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-            return np.rint(values).astype(np.int64)
+            rounded: np.ndarray[Any, Any] = np.rint(values).astype(np.int64)
+            return rounded
 
         energy = np.full(n, None, dtype=object) if costs.energy is None else costs.energy.total
         return {

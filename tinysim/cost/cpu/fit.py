@@ -24,7 +24,7 @@ from tinysim.cost.cpu.per_trip import CLASSES
 __all__ = ["Expectation", "fit_per_trip", "read_expectations"]
 
 #: pull of an expectation of one instruction against the relative error of a row
-STRENGTH = 5e-5
+STRENGTH = 2e-4
 
 
 @dataclass(frozen=True)

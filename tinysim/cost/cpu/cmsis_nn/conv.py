@@ -124,6 +124,7 @@ def convolve_1x1_s8(rows: Rows, path: str) -> Trips:
     tiles, halves = channel_pairs * (pixels // 2), channel_pairs * (pixels % 2)
     if path == "dsp":
         blocks, steps, tail = depth // 16, depth % 16 // 4, depth % 4
+        both, tailed = (blocks > 0) & (steps > 0), tail > 0
         return {
             "call": rows.groups,
             "product": products,
@@ -131,7 +132,9 @@ def convolve_1x1_s8(rows: Rows, path: str) -> Trips:
             "offset_sum": channel_pairs * depth,
             "tile": tiles,
             "tile_16": tiles * blocks,
+            "tile_16_then_4": tiles * both,
             "tile_4": tiles * steps,
+            "tile_tail": tiles * tailed,
             "tile_1": tiles * tail,
             "odd_pixel": halves,
             "odd_pixel_16": halves * blocks,

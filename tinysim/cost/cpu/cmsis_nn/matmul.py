@@ -7,6 +7,8 @@ Source: github.com/ARM-software/CMSIS-NN, Source/NNSupportFunctions/arm_nn_vec_m
 
 from __future__ import annotations
 
+import numpy as np
+
 from tinysim.cost.cpu.kernel import Kernel, Mask, Rows, Trips, select_for
 
 __all__ = ["FULLY_CONNECTED", "fully_connected_s8", "select_fully_connected"]
@@ -27,7 +29,8 @@ def fully_connected_s8(rows: Rows, path: str) -> Trips:
     if path == "mve":
         steps = -(-rows.in_c // 16)
         return trips | {"group_16": groups * steps, "single_16": single * steps}
-    steps, tail = rows.in_c // 4, rows.in_c % 4
+    # the loop is rolled as a first step, then blocks of eight and the steps that they leave
+    steps, tail = np.maximum(rows.in_c // 4 - 1, 0), rows.in_c % 4
     return trips | {
         "group_32": groups * (steps // UNROLLED),
         "group_4": groups * (steps % UNROLLED),

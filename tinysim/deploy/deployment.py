@@ -16,12 +16,13 @@ from tinysim.deploy.target import Target, resolve_target
 from tinysim.errors import DoesNotFit
 from tinysim.network.graph import Network
 from tinysim.network.kinds import FAMILY
+from tinysim.network.load import load_network
 from tinysim.network.table import LayerTable
 
 if TYPE_CHECKING:
-    from tinysim.device.spec import Device
+    from tinysim.device.spec import Device, Runtime
 
-__all__ = ["Deployment", "deploy"]
+__all__ = ["Deployment", "deploy", "priced_rows", "runtime_network"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +75,7 @@ def deploy(network: Network, device: str | Device | Target, runtime: str | None 
         UnknownDevice, UnknownRuntime, SpecError: see `resolve_target`.
     """
     target = device if isinstance(device, Target) else resolve_target(device, runtime, **options)
+    network = runtime_network(network, target.runtime)
     table = network.table()
     return Deployment(
         network=network,
@@ -85,7 +87,13 @@ def deploy(network: Network, device: str | Device | Target, runtime: str | None 
     )
 
 
+def runtime_network(network: Network, runtime: Runtime) -> Network:
+    """The network that a runtime runs: without all-zero channels if the runtime removes them and they are known."""
+    live = network.metadata.get("live")
+    return load_network(live).rename(network.name) if runtime.removes_dead_channels and live else network
+
+
 def priced_rows(table: LayerTable, target: Target) -> NDArray[np.bool_]:
-    """Mask of the rows that run: not those that the runtime's compiler folds."""
+    """Mask of the rows that run, shape (n,): not those that the runtime's compiler folds."""
     folded = [kind for kind in target.runtime.folds if kind in FAMILY]
     return ~table.is_kind(*folded) if folded else np.ones(len(table), dtype=bool)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tinysim.errors import UnknownNetwork, nearest
@@ -31,13 +31,15 @@ class ZooEntry:
     source: str
     pattern: re.Pattern[str]
     types: dict[str, Callable[[str], Any]]
+    live: str | None = None
+    """the same network without the all-zero channels of its published weights, where they have some"""
 
 
 _ENTRIES: list[ZooEntry] = []
 
 
 def network(
-    template: str, *, source: str, aliases: tuple[str, ...] = (), names: tuple[str, ...] = ()
+    template: str, *, source: str, aliases: tuple[str, ...] = (), names: tuple[str, ...] = (), live: str | None = None
 ) -> Callable[[Program], Program]:
     """Put a program into the zoo under a name or a template.
 
@@ -58,7 +60,7 @@ def network(
 
     def register(program: Program) -> Program:
         listed = names if types else (template,)
-        _ENTRIES.append(ZooEntry(template, listed, aliases, program, source, re.compile(pattern), types))
+        _ENTRIES.append(ZooEntry(template, listed, aliases, program, source, re.compile(pattern), types, live))
         return program
 
     return register
@@ -93,7 +95,10 @@ def build_network(name: str) -> Network:
     label = f"{canonical}@{dtype}" if dtype and dtype != "int8" else canonical
     builder = Builder(label, dtype=dtype or "int8", source=entry.source)
     outputs = entry.program(builder, **parameters)
-    return builder.build(*(outputs if isinstance(outputs, tuple) else (outputs,)))
+    built = builder.build(*(outputs if isinstance(outputs, tuple) else (outputs,)))
+    if entry.live is None:
+        return built
+    return replace(built, metadata={**built.metadata, "live": f"{entry.live}@{dtype}" if dtype else entry.live})
 
 
 def network_names() -> list[str]:

@@ -66,3 +66,40 @@ def test_aliases_and_formats() -> None:
     aliases = [alias for entry in describe() for alias in entry.aliases]
     assert len(aliases) == len(set(aliases))
     assert not set(aliases) & set(list_networks())
+
+
+ST = pd.read_csv(DATA / "st_layers.csv", keep_default_na=False)
+MACS = pd.read_csv(DATA / "zoo_macs.csv", dtype={"mmacs": str})
+
+
+def listing(name: str) -> list[tuple[str, ...]]:
+    """Kind, kernel, stride, padding, activation, output shape and MACs of the operators that compute or move data."""
+    network = load_network(name)
+    table = network.table()
+    rows = []
+    for i, op in enumerate(network.ops):
+        if op.kind == "reshape":
+            continue
+        windowed = op.kind in {"conv2d", "depthwise_conv2d", "max_pool2d", "avg_pool2d"}
+        kernel = f"{table.kernel_h[i]}x{table.kernel_w[i]}" if windowed else ""
+        stride = f"{table.stride_h[i]}x{table.stride_w[i]}" if windowed else ""
+        fused = op.attrs["activation"] if op.kind in {"conv2d", "depthwise_conv2d", "add"} else ""
+        shape = "x".join(map(str, network.tensors[op.outputs[0]].shape[1:])).removeprefix("1x1x")
+        padding = op.attrs["padding"] if windowed else ""
+        rows.append((op.kind, kernel, stride, padding, fused, shape, str(table.macs[i])))
+    return rows
+
+
+@pytest.mark.parametrize("name", ST.zoo_name.unique())
+def test_st_model_zoo_operator_for_operator(name: str) -> None:
+    columns = ["kind", "kernel", "stride", "padding", "activation", "out_shape", "macs"]
+    wanted = [tuple(map(str, row)) for row in ST.loc[ST.zoo_name == name, columns].itertuples(index=False)]
+    # Detection heads of different scales may run in another order.
+    assert sorted(listing(name)) == sorted(wanted) if "ssd" in name else listing(name) == wanted
+
+
+@pytest.mark.parametrize("row", MACS.to_dict("records"), ids=lambda r: r["zoo_name"])
+def test_macs_to_the_digits_published(row: dict[str, str]) -> None:
+    digits = len(row["mmacs"].partition(".")[2])
+    unit = 10.0**-digits if digits else 10.0
+    assert load_network(row["zoo_name"]).macs / 1e6 == pytest.approx(float(row["mmacs"]), abs=0.501 * unit)

@@ -1,6 +1,9 @@
 """Networks by name, built layer by layer from their public architectures."""
 
-from tinysim.network.zoo import edgemark, mlperf_tiny
+from tinysim.network.zoo import audio, detection, edgemark, mlperf_tiny, mobilenet, resnet, st
 from tinysim.network.zoo.registry import build_network, describe, network_names
 
-__all__ = ["build_network", "describe", "edgemark", "mlperf_tiny", "network_names"]
+__all__ = [
+    "audio", "build_network", "describe", "detection", "edgemark", "mlperf_tiny", "mobilenet", "network_names",
+    "resnet", "st",
+]  # fmt: skip

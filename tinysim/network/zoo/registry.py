@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from tinysim.errors import UnknownNetwork, nearest
 from tinysim.network.builder import Builder
@@ -16,6 +16,7 @@ __all__ = ["ZooEntry", "build_network", "describe", "network", "network_names"]
 
 #: A program for a builder; it returns the output value, or several.
 Program = Callable[..., int | tuple[int, ...]]
+P = TypeVar("P", bound=Program)
 
 _TYPES: dict[str, tuple[str, Callable[[str], Any]]] = {"int": (r"\d+", int), "float": (r"\d+(?:\.\d+)?", float)}
 
@@ -40,7 +41,7 @@ _ENTRIES: list[ZooEntry] = []
 
 def network(
     template: str, *, source: str, aliases: tuple[str, ...] = (), names: tuple[str, ...] = (), live: str | None = None
-) -> Callable[[Program], Program]:
+) -> Callable[[P], P]:
     """Put a program into the zoo under a name or a template.
 
     In a template, `{alpha:float}` and `{size:int}` are parameters, given to the program by keyword, and `[...]` is
@@ -58,7 +59,7 @@ def network(
         else:
             pattern += re.escape(piece)
 
-    def register(program: Program) -> Program:
+    def register(program: P) -> P:
         listed = names if types else (template,)
         _ENTRIES.append(ZooEntry(template, listed, aliases, program, source, re.compile(pattern), types, live))
         return program

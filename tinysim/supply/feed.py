@@ -20,19 +20,19 @@ Array = NDArray[np.float64]
 class Feed:
     """What reaches a capacitor: a power (W, behind a converter) or a current (A, wired straight) per interval.
 
-    `edges_s` has one entry more than `values`. `gross` is what the harvester gave for it (same unit; the difference
+    `edges_s` has one entry more than `inputs`. `gross` is what the harvester gave for it (same unit; the difference
     is converter loss). Loads of a run are in the same unit as the feed.
     """
 
     edges_s: Array
-    values: Array
+    inputs: Array
     kind: Literal["power", "current"] = "power"
     gross: Array | None = None
 
     def __post_init__(self) -> None:
-        edges, values = np.asarray(self.edges_s, float), np.asarray(self.values, float)
+        edges, values = np.asarray(self.edges_s, float), np.asarray(self.inputs, float)
         object.__setattr__(self, "edges_s", edges)
-        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "inputs", values)
         unit = "power_w" if self.kind == "power" else "current_a"
         if values.ndim != 1 or values.size < 1 or edges.shape != (values.size + 1,):
             raise TraceError(f"Feed: needs n + 1 edges for n values, got {edges.size} and {values.size}")
@@ -69,7 +69,7 @@ class Feed:
         120.0
         """
         v = np.asarray(values, float)
-        return cls(np.arange(v.size + 1) * step_s, v, kind, None if gross is None else np.asarray(gross, float))
+        return cls(np.arange(v.size + 1.0) * step_s, v, kind, None if gross is None else np.asarray(gross, float))
 
     @property
     def duration_s(self) -> float:

@@ -36,7 +36,7 @@ def constant_feed(power_w: float, duration_s: float) -> Feed:
 def periodic_feed(powers_w: ArrayLike, durations_s: ArrayLike, *, total_s: float) -> Feed:
     """A repeated pattern, cut at the total time.
 
-    >>> periodic_feed([1.0, 0.0], [1.0, 2.0], total_s=7.0).values.tolist()
+    >>> periodic_feed([1.0, 0.0], [1.0, 2.0], total_s=7.0).inputs.tolist()
     [1.0, 0.0, 1.0, 0.0, 1.0]
     """
     powers, spans = np.asarray(powers_w, float), np.asarray(durations_s, float)

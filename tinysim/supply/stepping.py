@@ -196,7 +196,7 @@ class _Kernel:
         self.k = (2.0 if self.power else 1.0) / capacitor.capacitance_f
         self.g = capacitor.leakage_s
         self.x_max = self.to_x(capacitor.rated_v)
-        self.edges, self.values = feed.edges_s, feed.values
+        self.edges, self.values = feed.edges_s, feed.inputs
         self.count = self.values.size
         spans = np.diff(self.edges)
         self.uniform = bool(np.ptp(spans) <= 1e-9 * spans[0])
@@ -366,7 +366,7 @@ def _account(
     interval = np.cumsum(is_edge)
     phase = np.cumsum(1 - is_edge) - 1
     spans = np.diff(times, append=now)
-    value, draw, share = feed.values[interval], np.array(draws)[phase], np.array(shares)[phase]
+    value, draw, share = feed.inputs[interval], np.array(draws)[phase], np.array(shares)[phase]
     net = value - draw
     final = np.append(known[1:], x)
     held = (final >= kernel.x_max) | ((final == 0.0) & (net < 0.0))
@@ -394,7 +394,7 @@ def _account(
         starts,
         ends,
         tuple(reasons),
-        np.bincount(phase, weights=used, minlength=starts.size),
+        np.asarray(np.bincount(phase, weights=used, minlength=starts.size), float),
         ledger,
         np.append(times, now),
         np.append(volts, kernel.to_v(x)),

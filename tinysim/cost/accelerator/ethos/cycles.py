@@ -6,6 +6,7 @@ EstimateMacCyclesPerBlock, EstimateElementwiseCycles and EstimateAOCyclesPerElem
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,15 @@ _SUBKERNEL = 8
 
 
 def bursts(
-    elements: Array, *, bits: Array, linear: Array, block: Array, channels: Array, reads: bool, port: MemoryPort, cores: int
+    elements: Array,
+    *,
+    bits: Array,
+    linear: Array,
+    block: Array,
+    channels: Array,
+    reads: bool,
+    port: MemoryPort,
+    cores: int,
 ) -> Array:
     """Bytes that a transfer of `elements` occupies on the bus, given that short runs waste part of a burst.
 
@@ -51,7 +60,9 @@ def bursts(
     else:
         plain = np.where((depth <= 16) & spans, row, np.minimum(np.minimum(512, 16 * bits * cores), depth * bits))
     run = np.where(linear, plain, brick)
-    return np.asarray((elements * bits // 8) * port.burst_bytes // np.minimum(port.burst_bytes, np.maximum(run // 8, 1)))
+    return np.asarray(
+        (elements * bits // 8) * port.burst_bytes // np.minimum(port.burst_bytes, np.maximum(run // 8, 1))
+    )
 
 
 def _read_cycles(ops: NpuOps, blocks: Blocks, hardware: EthosHardware, system: SystemConfig, staged: Array) -> Array:
@@ -75,7 +86,9 @@ def _read_cycles(ops: NpuOps, blocks: Blocks, hardware: EthosHardware, system: S
         return np.where(staged, one(system.staging, elements, linear), one(system.feature_maps, elements, linear))
 
     block = blocks.ifm
-    present = np.minimum(ops.ifm_h, block[:, 0]) * np.minimum(ops.ifm_w, block[:, 1]) * np.minimum(ops.ifm_c, block[:, 2])
+    present = (
+        np.minimum(ops.ifm_h, block[:, 0]) * np.minimum(ops.ifm_w, block[:, 1]) * np.minimum(ops.ifm_c, block[:, 2])
+    )
     first, both = either(present), np.minimum(present, ops.ifm2_elements)
     constant = np.asarray(ops.ifm2_constant, dtype=bool)
     second = np.where(constant, one(system.constants, both, np.ones_like(constant)), either(both))
@@ -85,7 +98,9 @@ def _read_cycles(ops: NpuOps, blocks: Blocks, hardware: EthosHardware, system: S
 def _write_cycles(ops: NpuOps, blocks: Blocks, hardware: EthosHardware, system: SystemConfig, staged: Array) -> Array:
     """Cycles until the first output block is out; `staged`: whether the output lies in the staging memory."""
     block = blocks.ofm
-    present = np.minimum(ops.ofm_h, block[:, 0]) * np.minimum(ops.ofm_w, block[:, 1]) * np.minimum(ops.ofm_c, block[:, 2])
+    present = (
+        np.minimum(ops.ofm_h, block[:, 0]) * np.minimum(ops.ofm_w, block[:, 1]) * np.minimum(ops.ofm_c, block[:, 2])
+    )
 
     def one(port: MemoryPort) -> Array:
         moved = bursts(
@@ -104,8 +119,21 @@ def _write_cycles(ops: NpuOps, blocks: Blocks, hardware: EthosHardware, system: 
 
 
 def _output_cycles_per_element(ops: NpuOps, hardware: EthosHardware) -> Array:
-    """Cycles per output element of the output unit of a U55 or U65: the slower of operation and activation."""
-    rate, activation = hardware.output_cycles, hardware.activation_cycles
+    """Cycles per output element of the output unit: the slower of operation and activation, summed over a chain."""
+    rate = np.asarray(hardware.output_cycles)
+    binary = (ops.unit == ELEMENTWISE) & (ops.ifm2_elements > 0)
+    if hardware.family == "u85":
+        into_chain = np.append(ops.chained[1:], False)
+        out_bits = np.where(ops.lut, ops.ifm_bits, ops.ofm_bits)  # a table widens after the output unit
+        wide = (ops.ifm_bits == 32) | (out_bits == 32)
+        index = np.select(
+            [into_chain & wide, binary & (ops.ifm_bits == 32), out_bits == 32, out_bits == 16],
+            [4, np.where(out_bits == 32, 5, 4), 2, 1],
+            0,
+        )
+        each = np.maximum(rate[index], np.where(ops.lut, hardware.activation_cycles[0], 0.0))
+        group = np.cumsum(~ops.chained) - 1
+        return np.asarray(np.bincount(group, weights=each, minlength=1)[group] if len(ops) else each)
     function, wide = ops.function, (ops.ifm_bits == 16) & (ops.unit != POOLING)
     index = np.select(
         [
@@ -115,17 +143,11 @@ def _output_cycles_per_element(ops: NpuOps, hardware: EthosHardware) -> Array:
             function == "add",
             function == "max",
         ],
-        [np.where(ops.ifm2_elements > 0, 1, 0), 2, 3, 5, 6],
+        [np.where(binary, 1, 0), 2, 3, 5, 6],
         7,
     )
     # A clamp is never slower than the operation before it, a table look-up can be.
-    return np.asarray(np.maximum(np.asarray(rate)[index], np.where(ops.lut, activation[0], 0.0)))
-
-
-def _kernel_parts(size: Array) -> tuple[Array, Array, Array]:
-    """A kernel side in parts of 8: how many whole ones, the rest, and the number of parts."""
-    whole, rest = size // _SUBKERNEL, size % _SUBKERNEL
-    return whole, rest, whole + (rest > 0)
+    return np.asarray(np.maximum(rate[index], np.where(ops.lut, hardware.activation_cycles[0], 0.0)))
 
 
 def _mac_cycles_per_block(ops: NpuOps, blocks: Blocks, hardware: EthosHardware) -> Array:
@@ -140,10 +162,7 @@ def _mac_cycles_per_block(ops: NpuOps, blocks: Blocks, hardware: EthosHardware) 
     per_weights = 32 * micro[:, 2] // (8 * (hardware.cores if u85 else 1))
     wide = (bits == 16) & (unit != POOLING)
     small_u55 = not u85 and hardware.macs_per_cycle == 32
-    if small_u55:
-        delay = np.where(wide, 7, 3)
-    else:
-        delay = np.where(wide & (hardware.macs_per_cycle <= 128), 3, 2)
+    delay = np.where(wide & (hardware.macs_per_cycle <= 128), *((7, 3) if small_u55 else (3, 2)))
     by_kernel = (unit == CONVOLUTION) & blocks.part_kernel
     slabs = np.where(by_kernel, ceil_div(in_depth, 8), 1)
 
@@ -158,18 +177,22 @@ def _mac_cycles_per_block(ops: NpuOps, blocks: Blocks, hardware: EthosHardware) 
             [pooling, np.maximum(per_weights, 4 * area * (bits // 8)) * steps * deep, array * steps * deep * slabs],
             depth_first * steps * deep,
         )
+        busy = busy // np.where(ops.sparse_2_4, 2, 1)
         stall = np.where(area == 1, np.where(deep == 1, delay * steps, delay * (steps - 1) * deep), 0)
         if small_u55:
             stall = stall + np.where(((count[:, 0] == 1) | (count[:, 1] == 1)) & (deep > 1) & wide, delay * deep, 0)
         return np.asarray(busy + stall * slabs)
 
-    h_whole, h_rest, _ = _kernel_parts(ops.kernel_h)
-    w_whole, w_rest, _ = _kernel_parts(ops.kernel_w)
+    full = np.full(len(ops), _SUBKERNEL)
+    sides = [
+        ((full, size // _SUBKERNEL), (size % _SUBKERNEL, (size % _SUBKERNEL > 0).astype(np.int64)))
+        for size in (ops.kernel_h, ops.kernel_w)
+    ]
     total = np.zeros(len(ops), dtype=np.int64)
-    for rows, times_h in ((np.full(len(ops), _SUBKERNEL), h_whole), (h_rest, (h_rest > 0).astype(np.int64))):
-        for columns, times_w in ((np.full(len(ops), _SUBKERNEL), w_whole), (w_rest, (w_rest > 0).astype(np.int64))):
-            taps = np.maximum(rows * columns, 1)
-            total = total + times_h * times_w * part(taps)
+    for (rows, times_h), (columns, times_w) in product(*sides):
+        times = times_h * times_w
+        if times.any():
+            total = total + times * part(np.maximum(rows * columns, 1))
     reduces = (unit == CONVOLUTION) | (unit == REDUCE_SUM)
     total = total * np.where(reduces, ceil_div(ops.ifm_c, np.maximum(in_depth, 1)), 1)
     return np.asarray(total if u85 else total // hardware.cores)
@@ -193,8 +216,8 @@ def op_cycles(
     staged_weights: npt.ArrayLike = False,
     staged_input: npt.ArrayLike = False,
     staged_output: npt.ArrayLike = False,
-    first: bool = True,
-    last: bool = True,
+    first: npt.ArrayLike = True,
+    last: npt.ArrayLike = True,
 ) -> Array:
     """NPU cycles of each operator, its transfers hidden [cycle].
 
@@ -223,11 +246,14 @@ def op_cycles(
     mac = _mac_cycles_per_block(ops, blocks, hardware)
     issue = (np.where(n > 1, np.abs(write - read), 0) + mac + out) / 4
     busy_mac, busy_out = np.maximum(mac, issue), np.maximum(out, issue)
-    bound_by_mac = np.floor(busy_mac * n) + (np.floor(busy_out) if last else 0)
+    bound_by_mac = np.floor(busy_mac * n) + np.where(last, np.floor(busy_out), 0)
     bound_by_out = np.floor(busy_out * n + busy_mac)
-    mac_op = np.where(busy_mac > busy_out, bound_by_mac, bound_by_out) + (read if first else 0) + (write if last else 0)
+    mac_op = (
+        np.where(busy_mac > busy_out, bound_by_mac, bound_by_out) + np.where(first, read, 0) + np.where(last, write, 0)
+    )
 
     elements = ops.ofm_h * ops.ofm_w * np.where(ops.ofm_linear, ops.ofm_c, round_up(ops.ofm_c, 16))
     per_issue = (np.maximum(read, write) / np.maximum(blocks.ofm.prod(axis=1), 1) + rate) / 4
     element_op = np.maximum(np.ceil(per_issue * elements), np.ceil(rate * elements))
-    return np.asarray(np.where(ops.unit == ELEMENTWISE, element_op, mac_op)).astype(np.int64)
+    cycles = np.where(ops.chained, 0, np.where(ops.unit == ELEMENTWISE, element_op, mac_op))
+    return np.asarray(cycles).astype(np.int64)

@@ -13,6 +13,30 @@ __all__ = ["EthosHardware", "MemoryPort", "SystemConfig"]
 Shape = tuple[int, int, int]
 
 
+class BankGranules(Spec):
+    """u55/u65: banks of SHRAM are given out in these granules, by use and width."""
+
+    ifm8: int = Field(gt=0)
+    ifm16: int = Field(gt=0)
+    ifm8_ew: int = Field(gt=0)
+    ifm16_ew: int = Field(gt=0)
+    ifm32: int = Field(gt=0)
+    acc16: int = Field(gt=0)
+    acc32: int = Field(gt=0)
+    acc40: int = Field(gt=0)
+
+
+class ReadBuffers(Spec):
+    """u85: words of 16 bytes that each read channel can have under way."""
+
+    mem2mem: int = Field(gt=0)
+    ifm_stream: int = Field(gt=0)
+    weight: int = Field(gt=0)
+    fast_weight: int = Field(gt=0)
+    ifm: int = Field(gt=0)
+    scale: int = Field(gt=0)
+
+
 class EthosHardware(Spec):
     """The compiler's view of one Ethos-U: micro-blocks, buffers and output rates. Shapes are height, width, depth."""
 
@@ -28,6 +52,9 @@ class EthosHardware(Spec):
     """u55, u65: cores that share the work; u85: weight decoders."""
     ofm_ublocks: tuple[Shape, ...] = Field(min_length=1)
     """Output micro-blocks the array can take."""
+    ublock_units: tuple[tuple[str, str, str], ...] = ()
+    """u85: units that may use each micro-block at 8, 16 and 32 bits, of C (convolution), D (depthwise), P (pooling),
+    R (sum), E (element-wise)."""
     output_cycles: tuple[float, ...]
     """Cycles per output element. u55/u65: binary 32 bit, unary 32 bit, mul to 32 bit, mul or 40-bit accumulator, simple
     add, add, max pool, other; u85: to 8, 16, 32, 64 bit, binary 32 to 8/16, binary 32 to 32 bit."""
@@ -35,8 +62,8 @@ class EthosHardware(Spec):
     """Cycles per output element of the activation. u55/u65: table, clamp, none; u85: none, transposed."""
     shram_banks: int = Field(default=0, ge=0)
     """u55/u65: banks of 1 KiB."""
-    bank_granules: dict[str, int] = Field(default_factory=dict)
-    """u55/u65: banks are given out in these granules: ifm8, ifm16, ifm8_ew, ifm16_ew, ifm32, acc16, acc32, acc40."""
+    bank_granules: BankGranules | None = None
+    """u55/u65: granules of the banks."""
     ifm_ram_bytes: int = Field(default=0, ge=0)
     """u85: input buffer."""
     acc_ram_bytes: int = Field(default=0, ge=0)
@@ -45,8 +72,8 @@ class EthosHardware(Spec):
     """u85: buffer between operators of one pass."""
     output_ram_bytes: int = Field(default=0, ge=0)
     """u85: output buffer."""
-    read_buffers: dict[str, int] = Field(default_factory=dict)
-    """u85: outstanding read words by channel: ifm, weight, fast_weight, ifm_stream, scale, mem2mem."""
+    read_buffers: ReadBuffers | None = None
+    """u85: outstanding reads by channel."""
     ifm_alloc_units: tuple[tuple[Shape, Shape, Shape], ...] = ()
     """u85: allocation unit of the input buffer by micro-block, for depths to 16, 32 and more bytes."""
 
@@ -58,11 +85,20 @@ class EthosHardware(Spec):
     @model_validator(mode="after")
     def _buffers(self) -> EthosHardware:
         if self.family == "u85":
-            missing = [n for n in ("ifm_ram_bytes", "acc_ram_bytes", "output_ram_bytes", "read_buffers") if not getattr(self, n)]
-            if missing or len(self.ifm_alloc_units) != len(self.ofm_ublocks):
+            missing = [
+                n
+                for n in ("ifm_ram_bytes", "acc_ram_bytes", "output_ram_bytes", "read_buffers")
+                if not getattr(self, n)
+            ]
+            if missing or len(self.ifm_alloc_units) != len(self.ofm_ublocks) != len(self.ublock_units):
                 raise ValueError(f"a u85 needs {', '.join(missing) or 'one ifm_alloc_units entry per micro-block'}")
-        elif not self.shram_banks or len(self.ofm_ublocks) != 1 or len(self.output_cycles) != 8:
-            raise ValueError("a u55 or u65 needs shram_banks, one micro-block and eight output_cycles")
+        elif (
+            not self.shram_banks
+            or self.bank_granules is None
+            or len(self.ofm_ublocks) != 1
+            or len(self.output_cycles) != 8
+        ):
+            raise ValueError("a u55 or u65 needs shram_banks, bank_granules, one micro-block and eight output_cycles")
         return self
 
 

@@ -28,12 +28,34 @@ Row = dict[str, Any]
 
 #: Activations that are a table look-up of 8-bit values.
 _TABLES = ("hard_swish", "logistic", "tanh", "leaky_relu", "elu", "gelu", "exp", "log", "rsqrt")
-_BINARY = {"add": "add", "sub": "add", "mul": "mul", "maximum": "other", "minimum": "other", "squared_difference": "mul"}
+_BINARY = {
+    "add": "add",
+    "sub": "add",
+    "mul": "mul",
+    "maximum": "other",
+    "minimum": "other",
+    "squared_difference": "mul",
+}
 #: Kinds that only rename or clamp a tensor: no pass of their own.
 _FREE = ("reshape", "squeeze", "expand_dims", "relu", "relu6", "relu_n1_to_1")
 #: Kinds that copy a tensor through the pooling path.
-_COPIES = ("quantize", "pad", "padv2", "mirror_pad", "concatenation", "pack", "unpack", "slice", "strided_slice", "split",
-           "split_v", "transpose", "tile", "resize_bilinear", "resize_nearest_neighbor")
+_COPIES = (
+    "quantize",
+    "pad",
+    "padv2",
+    "mirror_pad",
+    "concatenation",
+    "pack",
+    "unpack",
+    "slice",
+    "strided_slice",
+    "split",
+    "split_v",
+    "transpose",
+    "tile",
+    "resize_bilinear",
+    "resize_nearest_neighbor",
+)
 
 #: Biases and scales of an output channel travel in 10 bytes, padded to 16 bytes per layer.
 SCALE_BYTES = 10
@@ -57,7 +79,10 @@ def _kernel(layer: Row) -> Row:
 
 
 def _weights(elements: int, layer: Row) -> Row:
-    return {"weight_elements": elements, "scale_bytes": round_up(SCALE_BYTES * layer["out_c"], 16)}
+    # One or two input channels leave two zeros in every group of four.
+    sparse = layer["chains"] and (layer["sparse_2_4"] or layer["in_c"] <= 2)
+    scales = round_up(SCALE_BYTES * layer["out_c"], 16)
+    return {"weight_elements": elements, "scale_bytes": scales, "sparse_2_4": sparse}
 
 
 def _conv(layer: Row) -> Iterator[Row]:
@@ -75,7 +100,8 @@ def _depthwise(layer: Row) -> Iterator[Row]:
     taps = layer["kernel_h"] * layer["kernel_w"]
     # One input channel is a plain convolution with as many filters.
     unit = CONVOLUTION if layer["in_c"] == 1 and layer["out_c"] > 1 else DEPTHWISE
-    yield {"unit": unit, **_shape(layer), **_kernel(layer), **_weights(taps * layer["out_c"], layer)}
+    sparse = {} if unit == CONVOLUTION else {"sparse_2_4": False}
+    yield {"unit": unit, **_shape(layer), **_kernel(layer), **_weights(taps * layer["out_c"], layer), **sparse}
 
 
 def _fully_connected(layer: Row) -> Iterator[Row]:
@@ -88,7 +114,7 @@ def _fully_connected(layer: Row) -> Iterator[Row]:
         "ifm_c": taps,
         "ofm_h": 1,
         "ofm_w": 1,
-        **_weights(taps * layer["out_c"], layer),
+        **_weights(taps * layer["out_c"], {**layer, "in_c": taps}),
     }
 
 
@@ -105,9 +131,10 @@ def _mean(layer: Row) -> Iterator[Row]:
     """A sum by a depthwise kernel of ones into 32 bits, then a multiplication by the reciprocal."""
     shape, window = _shape(layer), {"kernel_h": layer["kernel_h"], "kernel_w": layer["kernel_w"]}
     ones = _weights(layer["kernel_h"] * layer["kernel_w"] * layer["in_c"], layer)
-    yield {"unit": DEPTHWISE, **shape, **window, **ones, "ofm_bits": 32}
+    yield {"unit": DEPTHWISE, **shape, **window, **ones, "ofm_bits": 32, "sparse_2_4": False}
     after = {**shape, "ifm_h": layer["out_h"], "ifm_w": layer["out_w"], "ifm_bits": 32}
-    yield {"unit": ELEMENTWISE, "function": "mul", **after, "ifm2_elements": 1, "ifm2_constant": True}
+    second = {"ifm2_elements": 1, "ifm2_constant": True, "chained": layer["chains"]}
+    yield {"unit": ELEMENTWISE, "function": "mul", **after, **second}
 
 
 def _binary(layer: Row) -> Iterator[Row]:
@@ -120,36 +147,49 @@ def _copy(layer: Row) -> Iterator[Row]:
 
 
 def _softmax(layer: Row) -> Iterator[Row]:
-    """Maximum, exponential by table, sum, reciprocal by three Newton steps in 32-bit integers, scaling."""
-    rows, depth = layer["in_h"] * layer["in_w"], layer["in_c"]
+    """Maximum, exponential by table, sum, reciprocal by three Newton steps in 32-bit integers, scaling.
+
+    `chained` marks what a U85 runs in the pass of the operator before.
+    """
+    rows, depth, chains = layer["in_h"] * layer["in_w"], layer["in_c"], layer["chains"]
     full = {"ifm_h": rows, "ifm_w": 1, "ifm_c": depth, "ofm_h": rows, "ofm_w": 1, "ofm_c": depth}
     one = {**full, "ifm_c": 1, "ofm_c": 1, "ifm_bits": 32, "ofm_bits": 32}
     wide = {**full, "ifm_bits": 32, "ofm_bits": 32}
     constant, tensor = {"ifm2_elements": 1, "ifm2_constant": True}, {"ifm2_elements": rows}
 
-    def element(function: str, shape: Row, second: Row) -> Row:
-        return {"unit": ELEMENTWISE, "function": function, **shape, **second}
+    def element(function: str, shape: Row, second: Row, *, chained: bool = False) -> Row:
+        return {"unit": ELEMENTWISE, "function": function, **shape, **second, "chained": chains and chained}
 
-    yield {"unit": POOLING, "function": "max", **full, "ifm_w": depth, "ifm_c": 1, "ofm_c": 1, "kernel_w": depth,
-           "ifm_linear": True}
-    yield {**element("add", full, tensor), "ofm_bits": 32, "lut": True, "ifm_linear": True}
+    in_rows = {"ifm_linear": True}
+    yield {
+        "unit": POOLING,
+        "function": "max",
+        **full,
+        "ifm_w": depth,
+        "ifm_c": 1,
+        "ofm_c": 1,
+        "kernel_w": depth,
+        **in_rows,
+    }
+    yield {**element("add", full, tensor), "ofm_bits": 32, "lut": True, **in_rows}
     yield {**element("other", wide, constant), "ofm_linear": True}
-    yield {"unit": REDUCE_SUM, **wide, "ofm_c": 1, "ifm_linear": True}
+    yield {"unit": REDUCE_SUM, **wide, "ofm_c": 1, **in_rows}
     yield element("other", one, {})
     yield element("add", one, constant)
     yield element("add", one, constant)
-    yield element("other", one, tensor)
+    yield element("other", one, tensor, chained=True)
     yield element("mul", one, constant)
-    yield element("add", one, constant)
+    yield element("add", one, constant, chained=True)
     for _ in range(3):
         yield element("mul", one, tensor)
-        yield element("add", one, constant)
-        yield element("mul", one, tensor)
-        yield element("mul", one, constant)
+        yield element("add", one, constant, chained=True)
+        yield element("mul", one, tensor, chained=True)
+        yield element("mul", one, constant, chained=True)
         yield element("add", one, tensor)
     yield element("mul", wide, tensor)
-    yield element("add", wide, {"ifm2_elements": rows * depth, "ifm2_constant": True})
-    yield {**element("other", wide, tensor), "ofm_bits": 8}
+    if not chains:
+        yield element("add", wide, {"ifm2_elements": rows * depth, "ifm2_constant": True})
+    yield {**element("other", wide, tensor, chained=True), "ofm_bits": 8}
 
 
 _LOWERINGS: dict[str, Callable[[Row], Iterator[Row]]] = {
@@ -174,14 +214,17 @@ LOWERED_KINDS = frozenset(_LOWERINGS)
 _COLUMNS = {
     "in_h": 1, "in_w": 1, "in_c": None, "out_h": 1, "out_w": 1, "out_c": None, "kernel_h": 1, "kernel_w": 1,
     "stride_h": 1, "stride_w": 1, "dilation_h": 1, "dilation_w": 1, "activation_bits": 8, "in2_elements": 0,
+    "sparse_2_4": False,
 }  # fmt: skip
 
 
-def lower(*, kind: npt.ArrayLike, **columns: npt.ArrayLike) -> NpuOps:
+def lower(*, kind: npt.ArrayLike, chains: bool = False, **columns: npt.ArrayLike) -> NpuOps:
     """NPU operators of the layers of one network, in order of execution.
 
     kind: operator names in snake case; columns: those of `LayerTable`, of which in_h, in_w, in_c, out_h, out_w, out_c,
-    kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, activation_bits and in2_elements are read.
+    kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, activation_bits and in2_elements are read, and
+    sparse_2_4: whether two of any four weights along the input channels are zero (default: only with one or two input
+    channels). chains: whether element-wise operators join the pass before them and 2:4 sparsity is used (U85).
 
     A table look-up joins the pass of the operator before it. Tensors lie in bricks of 16 channels between operators,
     in rows at the ends of the network, where width or channels change hands, and in softmax.
@@ -193,16 +236,25 @@ def lower(*, kind: npt.ArrayLike, **columns: npt.ArrayLike) -> NpuOps:
     unknown = sorted(set(kinds) - LOWERED_KINDS)
     if unknown:
         raise UnsupportedOperator(f"kind {unknown[0]!r} has no NPU operators: {nearest(unknown[0], LOWERED_KINDS)}")
-    read = {name: np.broadcast_to(np.asarray(columns.get(name, default)), (len(kinds),)).tolist()
-            for name, default in _COLUMNS.items()}
+    read = {
+        name: np.broadcast_to(np.asarray(columns.get(name, default)), (len(kinds),)).tolist()
+        for name, default in _COLUMNS.items()
+    }
     rows: list[Row] = []
     for i, name in enumerate(kinds):
-        layer = {"kind": name, **{column: values[i] for column, values in read.items()}}
+        layer = {"kind": name, "chains": chains, **{column: values[i] for column, values in read.items()}}
         if name in _TABLES and rows and rows[-1]["unit"] != ELEMENTWISE and not rows[-1].get("lut"):
             rows[-1]["lut"] = True
             continue
-        rows.extend({**row, "layer": i} for row in _LOWERINGS[name](layer))
+        lowered = [{**row, "layer": i} for row in _LOWERINGS[name](layer)]
+        if chains and name in _BINARY and rows and _outputs(rows[-1]) == _outputs(lowered[0]):
+            lowered[0]["chained"] = True
+        rows.extend(lowered)
     return NpuOps.from_rows(_with_formats(rows))
+
+
+def _outputs(row: Row) -> tuple[int, int, int]:
+    return row["ofm_h"], row["ofm_w"], row["ofm_c"]
 
 
 def _with_formats(rows: list[Row]) -> list[Row]:
@@ -212,7 +264,10 @@ def _with_formats(rows: list[Row]) -> list[Row]:
         rows[-1] = {**rows[-1], "ofm_linear": True}
     for i in range(len(rows) - 1):
         before, after = rows[i], rows[i + 1]
-        written, read = (before["ofm_h"], before["ofm_w"], before["ofm_c"]), (after["ifm_h"], after["ifm_w"], after["ifm_c"])
+        written, read = (
+            (before["ofm_h"], before["ofm_w"], before["ofm_c"]),
+            (after["ifm_h"], after["ifm_w"], after["ifm_c"]),
+        )
         reshaped = np.prod(written) == np.prod(read) and written[1:] != read[1:]
         if before["layer"] != after["layer"] and (reshaped or after.get("ifm_linear")):
             rows[i] = {**before, "ofm_linear": True}

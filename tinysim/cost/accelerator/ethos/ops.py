@@ -87,6 +87,8 @@ class NpuOps:
     """whether the second input is a constant"""
     chained: Array
     """whether it runs inside the pass of the operator before it (its cycles are that operator's)"""
+    sparse_2_4: Array
+    """whether at most two of four neighbouring weights differ from zero and the array skips the others"""
     weight_elements: Array
     """weights before encoding, 0 without any"""
     weight_bytes: Array
@@ -124,7 +126,9 @@ class NpuOps:
     @property
     def macs(self) -> Array:
         """Multiply-accumulates of the MAC array, pooling windows counted."""
-        per_output = self.kernel_h * self.kernel_w * np.where(np.isin(self.unit, (CONVOLUTION, REDUCE_SUM)), self.ifm_c, 1)
+        per_output = (
+            self.kernel_h * self.kernel_w * np.where(np.isin(self.unit, (CONVOLUTION, REDUCE_SUM)), self.ifm_c, 1)
+        )
         return np.where(self.unit == ELEMENTWISE, 0, per_output * self.ofm_elements)
 
 
@@ -144,4 +148,5 @@ _DEFAULTS: dict[str, Any] = {
     "ofm_linear": False,
     "ifm2_constant": False,
     "chained": False,
+    "sparse_2_4": False,
 }

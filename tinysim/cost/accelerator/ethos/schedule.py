@@ -11,6 +11,7 @@ exceed the fast memory) and buffering that the compiler forgoes for the sake of 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,7 @@ class _Scheduler:
     def __init__(self, ops: NpuOps, blocks: Blocks, hardware: EthosHardware, system: SystemConfig):
         self.ops, self.blocks, self.hardware, self.system = ops, blocks, hardware, system
         self.cycles = op_cycles(ops, blocks, hardware, system)
+        self.staged_cycles = op_cycles(ops, blocks, hardware, system, staged_weights=True)
         self.access: Access = element_access(ops, blocks)
         self.size = ops.weight_bytes + ops.scale_bytes
         self.weights = channel_bandwidth(system.constants, hardware, "weight")
@@ -77,30 +79,39 @@ class _Scheduler:
         port = self.system.staging if staged else self.system.constants
         return float(np.floor(size / (self.staged if staged else self.weights)) + port.read_latency)
 
-    def slice_cycles(self, i: int, depth: int, *, first: bool, last: bool) -> float:
-        one = replace(self.ops.take([i]), ofm_c=np.array([depth]))
-        blocks = Blocks(*(column[[i]] for column in self.blocks))
-        return float(op_cycles(one, blocks, self.hardware, self.system, staged_weights=True, first=first, last=last)[0])
+    def slice_cycles(self, i: int, depths: list[int], *, tail: bool) -> Array:
+        """Cycles of slices of these depths, the first one of the operator and (if `tail`) the last one among them."""
+        if len(depths) == 1 and tail:
+            return self.staged_cycles[[i]]
+        rows = np.full(len(depths), i)
+        ops = replace(self.ops.take(rows), ofm_c=np.array(depths))
+        blocks = Blocks(*(column[rows] for column in self.blocks))
+        order = np.arange(len(depths))
+        first, last = order == 0, (order == len(depths) - 1) & tail
+        return op_cycles(ops, blocks, self.hardware, self.system, staged_weights=True, first=first, last=last)
 
     def run(self, i: int, edges: list[int], slack: float, *, double: bool) -> _Slices:
         """Cycles of an operator cut at `edges`, waiting for each slice's weights as far as the one before leaves it."""
-        full, total = int(self.ops.ofm_c[i]), float(self.size[i])
-        run, visible, cycles, sizes = 0.0, 0.0, 0.0, []
-        for k in range(len(edges) - 1):
-            depth = edges[k + 1] - edges[k]
-            sizes.append(round_up(int(np.ceil(total * depth / full)), 16))
-            visible += max(self.copy(sizes[-1]) - slack, 0.0)
-            cycles = self.slice_cycles(i, depth, first=k == 0, last=k == len(edges) - 2)
-            run += cycles
-            slack = cycles if double else 0.0
-        return _Slices(edges, sizes, run, visible, cycles)
+        depths = [b - a for a, b in pairwise(edges)]
+        sizes = self.slice_bytes(i, edges)
+        cycles = self.slice_cycles(i, depths, tail=True).astype(float)
+        hidden = np.append(slack, cycles[:-1] if double else np.zeros(len(depths) - 1))
+        visible = np.maximum([self.copy(size) for size in sizes] - hidden, 0)
+        return _Slices(edges, sizes, float(cycles.sum()), float(visible.sum()), float(cycles[-1]))
+
+    def slice_bytes(self, i: int, edges: list[int]) -> list[float]:
+        """Encoded bytes of each slice, in proportion to its depth."""
+        total, full = float(self.size[i]), int(self.ops.ofm_c[i])
+        return [round_up(int(np.ceil(total * (b - a) / full)), 16) for a, b in pairwise(edges)]
 
 
 def buffer_weights(ops: NpuOps, blocks: Blocks, hardware: EthosHardware, system: SystemConfig) -> Buffering:
     """Decide for each operator, in order, whether and how its weights are copied to the staging memory."""
     facts, n = _Scheduler(ops, blocks, hardware, system), len(ops)
-    result = Buffering(*(np.zeros(n) for _ in range(2)), np.zeros(n, dtype=bool), *(np.zeros(n) for _ in range(3)))
-    result.slack_cycles[:] = facts.cycles
+    first, second, first_slice, copying = (np.zeros(n) for _ in range(4))
+    ahead = np.zeros(n, dtype=bool)
+    slack_cycles = facts.cycles.astype(float)
+    result = Buffering(first, second, ahead, first_slice, slack_cycles, copying)
     if system.constants is system.staging:
         return result
     slack, slack_memory = 0.0, system.staging_bytes
@@ -109,14 +120,12 @@ def buffer_weights(ops: NpuOps, blocks: Blocks, hardware: EthosHardware, system:
         if ops.weight_elements[i] and not ops.chained[i]:
             chosen = _decide(facts, i, slack, slack_memory, memory)
             if chosen is not None:
-                slices, double, ahead = chosen
-                parts = _part_sizes(slices.sizes, double=double)
-                result.first_bytes[i], result.second_bytes[i], result.ahead[i] = parts[0], parts[1], ahead
-                result.first_slice_bytes[i] = slices.sizes[0]
-                result.slack_cycles[i] = slices.last_cycles
-                result.transfer_cycles[i] = facts.copy(float(facts.size[i]))
-                memory -= parts[(len(slices.sizes) - 1) % 2] if double else parts[0]
-        slack, slack_memory = float(result.slack_cycles[i]), memory
+                slices, double, ahead[i] = chosen
+                first[i], second[i] = _part_sizes(slices.sizes, double=double)
+                first_slice[i], slack_cycles[i] = slices.sizes[0], slices.last_cycles
+                copying[i] = facts.copy(float(facts.size[i]))
+                memory -= second[i] if double and len(slices.sizes) % 2 == 0 else first[i]
+        slack, slack_memory = float(slack_cycles[i]), memory
     return result
 
 
@@ -147,7 +156,7 @@ def _decide(
     edges = _slice_edges(facts, i, slack, limit, all_cycles, dominated=dominated)
     if edges is None:
         return None
-    sizes = [round_up(int(np.ceil(size * (b - a) / full)), 16) for a, b in zip(edges, edges[1:], strict=False)]
+    sizes = facts.slice_bytes(i, edges)
     double = len(sizes) > 1 and sum(_part_sizes(sizes, double=True)) <= limit
     parts = _part_sizes(sizes, double=double)
     if sum(parts) > limit:
@@ -157,7 +166,9 @@ def _decide(
     slices = facts.run(i, edges, usable, double=double)
 
     reads = float(facts.access.ifm[i] * facts.ops.ifm_bits[i] // 8)
-    feature_maps = facts.system.staging if facts.system.feature_maps is not facts.system.staging else facts.system.feature_maps
+    feature_maps = (
+        facts.system.staging if facts.system.feature_maps is not facts.system.staging else facts.system.feature_maps
+    )
     ifm = np.floor(reads / channel_bandwidth(feature_maps, facts.hardware, "ifm")) + feature_maps.read_latency
     weights_now = facts.seen(size, staged=True) * passes
     before = max(op_run, unmoved, ifm)
@@ -193,7 +204,7 @@ def _slice_edges(
     first = max(int(full * ratio) // SPLIT_DEPTH * SPLIT_DEPTH, SPLIT_DEPTH)
     if first >= full:
         return [0, full]
-    run = facts.slice_cycles(i, first, first=True, last=False)
+    run = float(facts.slice_cycles(i, [first], tail=False)[0])
     step = round_up(max(int(full * run / all_cycles), SPLIT_DEPTH), block_depth)
     if step / full * size > half:
         step = int(half / size * full)
@@ -201,7 +212,7 @@ def _slice_edges(
         unit = block_depth if step > block_depth else SPLIT_DEPTH
         step = max(step // unit * unit, SPLIT_DEPTH)
         edges = [0, *range(first, full, step), full]
-        largest = max(b - a for a, b in zip(edges, edges[1:], strict=False)) / full * size
+        largest = max(b - a for a, b in pairwise(edges)) / full * size
         if largest <= half or (first == SPLIT_DEPTH and step == SPLIT_DEPTH):
             break
         if step > first:

@@ -67,7 +67,9 @@ def element_access(ops: NpuOps, blocks: Blocks) -> Access:
     )
 
 
-def fm_bytes(ops: NpuOps, blocks: Blocks, access: Access, hardware: EthosHardware, port: MemoryPort) -> tuple[Array, Array, Array]:
+def fm_bytes(
+    ops: NpuOps, blocks: Blocks, access: Access, hardware: EthosHardware, port: MemoryPort
+) -> tuple[Array, Array, Array]:
     """Bytes on the bus of first input, second input and output, bursts filled up."""
     cores = hardware.writing_cores
 
@@ -87,15 +89,20 @@ def channel_bandwidth(port: MemoryPort, hardware: EthosHardware, channel: str) -
     """Bytes per cycle that one channel of the NPU gets from a memory.
 
     A U55 or U65 gets the port's. A U85 has at most so many bursts under way as the channel's read buffer or the
-    memory's outstanding transfers allow: burst x min(buffer words / burst words, 0.8 outstanding x ports) x 0.8 / latency.
+    memory's outstanding transfers allow, at 0.8 of the ideal:
+    burst x min(buffer words / burst words, 0.8 outstanding x ports) x 0.8 / latency.
     """
-    if hardware.family != "u85":
+    if hardware.read_buffers is None:
         return port.bytes_per_cycle
     burst_words = max(port.burst_bytes // 16, 1)
     if channel == "write":
         outstanding, latency, buffered = port.max_writes, port.write_latency, float("inf")
     else:
-        outstanding, latency, buffered = port.max_reads, port.read_latency, hardware.read_buffers[channel] / burst_words
+        outstanding, latency, buffered = (
+            port.max_reads,
+            port.read_latency,
+            getattr(hardware.read_buffers, channel) / burst_words,
+        )
     under_way = min(buffered, outstanding * port.ports * 0.8)
     return float(min(port.bytes_per_cycle, port.burst_bytes * under_way / max(latency, 1) * 0.8))
 

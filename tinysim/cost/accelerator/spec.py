@@ -1,0 +1,234 @@
+"""Description of an accelerator: engines, memories, clock and set-up costs, each figure with its source.
+
+An architect edits a number in the YAML file and sees the change; inconsistent descriptions are refused with the path
+of the field.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field, model_validator
+
+from tinysim.cost.accelerator.ethos.hardware import EthosHardware
+from tinysim.device.library import read_yaml, spec_folder, validated
+from tinysim.errors import UnknownDevice, nearest
+from tinysim.figures import Figure, Spec, in_unit
+from tinysim.network.kinds import KIND_CODE
+
+__all__ = ["AXES", "Accelerator", "Engine", "Limits", "LocalMemory", "list_accelerators", "load_accelerator"]
+
+Axis = Literal["out_c", "in_c", "taps", "rows", "columns"]
+#: Loop axes of a layer that an array can unroll: output and input channels, kernel positions, output rows and columns.
+AXES: tuple[str, ...] = get_args(Axis)
+
+Dataflow = Literal["output_stationary", "weight_stationary", "input_stationary"]
+
+Hertz = Annotated[Figure, in_unit("Hz")]
+
+
+class Limits(Spec):
+    """Largest layer that an engine takes; unset means any."""
+
+    kernel: int | None = Field(default=None, gt=0)
+    """Longest side of a kernel."""
+    kernel_area: int | None = Field(default=None, gt=0)
+    """Most kernel positions."""
+    stride: int | None = Field(default=None, gt=0)
+    """Longest stride."""
+    dilation: int | None = Field(default=None, gt=0)
+    """Largest dilation."""
+    channels: int | None = Field(default=None, gt=0)
+    """Most input or output channels."""
+    extent: int | None = Field(default=None, gt=0)
+    """Most rows or columns."""
+
+
+class Engine(Spec):
+    """An array of multipliers or lanes, the operators it runs, and how much of its peak they reach."""
+
+    name: str
+    """Name, unique in the accelerator."""
+    kinds: tuple[str, ...] = Field(min_length=1)
+    """Operators it runs, in the names of `LayerTable`."""
+    unroll: dict[Axis, Annotated[int, Field(gt=0)]]
+    """Elements of each loop axis done at once; an axis left out is done one by one."""
+    dataflow: Dataflow = "output_stationary"
+    """Operand that stays in the array while the others stream through it."""
+    source: str = Field(min_length=1)
+    """Key of the source of shape, operators and limits."""
+    where: str
+    """Place in the source."""
+    weight_bits: tuple[int, ...] = (8,)
+    """Widths of weights it takes."""
+    activation_bits: tuple[int, ...] = (8,)
+    """Widths of activations it takes."""
+    serial_weight_bits: int | None = Field(default=None, gt=0)
+    """Bits of a weight done per pass, for bit-serial arrays."""
+    limits: Limits = Limits()
+    """Largest layer."""
+    utilization: Annotated[Figure, in_unit("1")]
+    """Share of the mapped peak that is reached: pipeline fill, bank conflicts, control."""
+    setup: Annotated[Figure, in_unit("cycle")]
+    """Cycles from one operator to the next: configuration, start, interrupt."""
+    row_setup: Annotated[Figure, in_unit("cycle")] | None = None
+    """Cycles per output row: pointers, borders."""
+    weights_from: str | None = None
+    """Memory whose ports feed weights to the array, if it is modelled."""
+    activations_from: str | None = None
+    """Memory whose ports feed activations to the array, if it is modelled."""
+    mac_energy: Annotated[Figure, in_unit("J")] | None = None
+    """Energy of one multiply-accumulate with its registers."""
+
+    @property
+    def macs_per_cycle(self) -> int:
+        """Multiply-accumulates per cycle at full use."""
+        product = 1
+        for lanes in self.unroll.values():
+            product *= lanes
+        return product
+
+    @property
+    def operand_bytes(self) -> dict[str, float]:
+        """Bytes per cycle of the operands that stream through the array at full use."""
+        lanes = {axis: self.unroll.get(axis, 1) for axis in get_args(Axis)}
+        depth = lanes["in_c"] * lanes["taps"]
+        streams = {
+            "weights": lanes["out_c"] * depth * min(self.weight_bits) / 8,
+            "activations": lanes["rows"] * lanes["columns"] * depth * min(self.activation_bits) / 8,
+        }
+        stays = {"weight_stationary": "weights", "input_stationary": "activations"}.get(self.dataflow)
+        return {name: 0.0 if name == stays else rate for name, rate in streams.items()}
+
+    @model_validator(mode="after")
+    def _known(self) -> Engine:
+        for kind in self.kinds:
+            if kind not in KIND_CODE:
+                raise ValueError(f"kinds: unknown operator {kind!r}; {nearest(kind, KIND_CODE)}")
+        return self
+
+
+class LocalMemory(Spec):
+    """A memory that the engines read and write, on the chip or beside it."""
+
+    name: str
+    """Name, unique in the accelerator."""
+    holds: tuple[Literal["weights", "activations"], ...] = Field(min_length=1)
+    """What is kept there; the first memory with room takes it."""
+    role: Literal["buffer", "store"] = "store"
+    """`buffer`: tiles pass through it, twice buffered; `store`: tensors live in it."""
+    size: Annotated[Figure, in_unit("byte")]
+    """Bytes."""
+    clock: Hertz
+    """Clock of its ports."""
+    ports: int = Field(default=1, gt=0)
+    """Ports that work at the same time."""
+    banks: int = Field(default=1, gt=0)
+    """Banks."""
+    width: Annotated[Figure, in_unit("byte")]
+    """Bytes per port and clock, sustained."""
+    read_latency: Annotated[Figure, in_unit("cycle")] | None = None
+    """Cycles to the first byte of a transfer."""
+    read_energy: Annotated[Figure, in_unit("J")] | None = None
+    """Energy of reading a byte."""
+    write_energy: Annotated[Figure, in_unit("J")] | None = None
+    """Energy of writing a byte."""
+
+    @property
+    def bandwidth_bytes_per_s(self) -> float:
+        """All ports together."""
+        return self.width.si * self.ports * self.clock.si
+
+
+class Accelerator(Spec):
+    """An accelerator as the cost formulas see it."""
+
+    name: str
+    """Key, in kebab case."""
+    title: str
+    """Name in the data sheet."""
+    measured: bool
+    """Whether timings of silicon were at hand; if not, the interval must say so."""
+    clock: Hertz
+    """Clock of the engines."""
+    engines: tuple[Engine, ...] = Field(min_length=1)
+    """Compute engines; a layer goes to the first that takes it."""
+    memories: tuple[LocalMemory, ...] = Field(min_length=1)
+    """Memories, nearest first."""
+    overlap: bool = True
+    """Whether transfers run while the engine computes (double buffering)."""
+    start_time: Annotated[Figure, in_unit("s")] | None = None
+    """Time per inference before the first and after the last operator: start, interrupt, transfer of the input."""
+    decoder_ratio: Annotated[Figure, in_unit("1")] | None = None
+    """Weights' bytes in the encoded stream over their plain size, where the weights themselves don't tell."""
+    active_power: Annotated[Figure, in_unit("W")] | None = None
+    """Power while it runs that does not depend on what it computes."""
+    vela: EthosHardware | None = None
+    """Parameters of the compiler's estimate (`model: vela`)."""
+    systems: tuple[str, ...] = ()
+    """System configurations of the compiler."""
+    notes: str = ""
+    """What a reader should know."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Accelerator:
+        for what, items in (("engines", self.engines), ("memories", self.memories)):
+            names = [item.name for item in items]
+            if len(set(names)) != len(names):
+                raise ValueError(f"{what}: two have one name in {names}")
+        for kind in ("weights", "activations"):
+            if not any(kind in m.holds and m.role == "store" for m in self.memories):
+                raise ValueError(f"memories: no store holds {kind}")
+        for i, engine in enumerate(self.engines):
+            for what, feeder in (("weights", engine.weights_from), ("activations", engine.activations_from)):
+                if feeder is not None:
+                    self._check_feed(f"engines.{i}.{what}_from", feeder, engine, what)
+        return self
+
+    def _check_feed(self, path: str, feeder: str, engine: Engine, what: str) -> None:
+        found = {m.name: m for m in self.memories}
+        if feeder not in found:
+            raise ValueError(f"{path}: no memory {feeder!r}; {nearest(feeder, found)}")
+        memory = found[feeder]
+        if not (memory.width.known and memory.clock.known and self.clock.known):
+            return
+        delivered, needed = memory.bandwidth_bytes_per_s / self.clock.si, engine.operand_bytes[what]
+        if needed > delivered:
+            raise ValueError(
+                f"{path}: the array takes {needed:g} B of {what} per cycle, {feeder!r} delivers {delivered:g}"
+            )
+
+    def memory(self, name: str) -> LocalMemory:
+        """A memory by name."""
+        return next(m for m in self.memories if m.name == name)
+
+
+def list_accelerators() -> list[str]:
+    """Names of the shipped descriptions."""
+    return sorted(path.stem for path in (spec_folder() / "accelerators").glob("*.yaml"))
+
+
+def load_accelerator(accelerator: str | Path | Accelerator) -> Accelerator:
+    """An accelerator by name, or from a YAML file.
+
+    Raises:
+        UnknownDevice: neither a name of the library nor a file; the message offers the nearest names.
+        SpecError: the file is wrong; the message names the field.
+
+    >>> load_accelerator("ethos-u55-128").engines[0].macs_per_cycle
+    128
+    """
+    if isinstance(accelerator, Accelerator):
+        return accelerator
+    text = str(accelerator)
+    path = Path(text) if text.endswith((".yaml", ".yml")) else spec_folder() / "accelerators" / f"{text.lower()}.yaml"
+    if not path.is_file():
+        raise UnknownDevice(f"unknown accelerator {text!r}; {nearest(text, list_accelerators())}")
+    return _load(path)
+
+
+@cache
+def _load(path: Path) -> Accelerator:
+    return validated(Accelerator, read_yaml(path), path.name)

@@ -156,3 +156,74 @@ def random_network(seed, n_ops=12):
         tensors.append(Tensor(f"t{i + 1}", (1, int(rng.integers(1, 4000))), "int8"))
         ops.append(Op("concatenation", inputs, (len(tensors) - 1,)))
     return Network(f"random {seed}", tuple(tensors), tuple(ops), (0,), (len(tensors) - 1,))
+
+
+def inverted_residuals(side, blocks, *, stem=16, first=8, first_kernel=3, head=None, units=2):
+    """Mobile inverted residual network: 3x3 stem of stride 2, one block without expansion, blocks, pool, classifier.
+
+    blocks: (expanded channels, kernel, stride, channels); a block of stride 1 with unchanged channels adds its input.
+    """
+    b = Builder((1, side, side, 3))
+    b.conv(stem, 3, 2)
+    b.conv(0, first_kernel, depthwise=True)
+    b.conv(first)
+    for expanded, kernel, stride, channels in blocks:
+        before = b.here
+        b.conv(expanded)
+        b.conv(0, kernel, stride, depthwise=True)
+        after = b.conv(channels)
+        if stride == 1 and b.tensors[before].shape == b.tensors[after].shape:
+            b.add("add", b.tensors[after].shape, (after, before))
+    if head:
+        b.conv(head)
+    _, h, w, _ = b.tensors[b.here].shape
+    b.pool("avg_pool2d", (h, w))
+    b.conv(units)
+    return b.done("mobile")
+
+
+#: mcunet-vww1 (80 x 80): 11.6 M MACs, 0.43 M parameters; blocks from the code that TinyEngine generates for it
+MCUNET_VWW1 = (
+    *[(48, 3, 2, 16), (48, 3, 1, 16), (48, 3, 1, 16), (48, 7, 2, 24), (144, 3, 1, 24), (120, 5, 1, 24)],
+    *[(144, 7, 2, 40), (240, 7, 1, 40), (240, 3, 1, 48), (192, 3, 1, 48), (240, 5, 2, 96), (480, 3, 1, 96)],
+    *[(384, 3, 1, 96), (288, 7, 1, 160)],
+)
+
+
+def mcunet_vww1():
+    return inverted_residuals(80, MCUNET_VWW1)
+
+
+def scaled(channels, width):
+    """Channels times width, rounded to 8, never below 90 % (the rule of MobileNetV2 and ProxylessNAS)."""
+    rounded = max(8, int(channels * width + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels * width else rounded
+
+
+def mobilenet_v2(side, width):
+    """MobileNetV2 (arXiv 1801.04381, table 2)."""
+    blocks, c = [], scaled(16, width)
+    for t, channels, n, s in (
+        (6, 24, 2, 2),
+        (6, 32, 3, 2),
+        (6, 64, 4, 2),
+        (6, 96, 3, 1),
+        (6, 160, 3, 2),
+        (6, 320, 1, 1),
+    ):
+        for i in range(n):
+            blocks.append((t * c, 3, s if i == 0 else 1, scaled(channels, width)))
+            c = scaled(channels, width)
+    return inverted_residuals(side, blocks, stem=scaled(32, width), first=scaled(16, width), head=1280, units=1000)
+
+
+def proxyless(side, width):
+    """ProxylessNAS mobile (arXiv 1812.00332, figure 4): (expansion, kernel, channels, stride)."""
+    plan = [(3, 5, 32, 2), (3, 3, 32, 1), (3, 7, 40, 2), (3, 3, 40, 1), (3, 5, 40, 1), (3, 5, 40, 1)]
+    plan += [(6, 7, 80, 2), (3, 5, 80, 1), (3, 5, 80, 1), (3, 5, 80, 1), (6, 5, 96, 1), *[(3, 5, 96, 1)] * 3]
+    plan += [(6, 7, 192, 2), (6, 7, 192, 1), (3, 7, 192, 1), (3, 7, 192, 1), (6, 7, 320, 1)]
+    blocks, c = [], scaled(16, width)
+    for t, kernel, channels, stride in plan:
+        blocks.append((t * c, kernel, stride, scaled(channels, width)))
+        c = scaled(channels, width)
+    return inverted_residuals(side, blocks, stem=scaled(32, width), first=scaled(16, width), head=1280, units=1000)

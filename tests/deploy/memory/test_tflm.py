@@ -82,5 +82,5 @@ def test_unknown_names_are_refused():
         scratch_bytes(network.table(), kernels="cmsisnn", core="cortex-m4")
     with pytest.raises(SpecError, match="accepted: 4, 8"):
         tflm_tail(network, ptr_bytes=2)
-    with pytest.raises(SpecError, match="accepted: none, tflm"):
+    with pytest.raises(SpecError, match="accepted: none, tflm, tinyengine"):
         plan_arena(network, MemoryPolicy(persistent="heap"))

@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from tinysim.errors import InputError
 from tinysim.network.graph import Network
-from tinysim.network.kinds import FAMILY
 
 __all__ = ["Buffers", "Ints", "aligned", "lifetimes", "live_bytes", "with_scratch"]
 
@@ -40,12 +39,14 @@ class Buffers:
     last: Ints
     """last step in which the bytes must hold"""
     tensor: Ints
-    """index of the tensor held (the earliest one of an alias group), -1 for scratch memory"""
+    """index of the tensor held, -1 for scratch memory"""
     name: tuple[str, ...]
+    root: Ints
+    """buffers of one root share their first address: the root is the index of the first of them (itself if alone)"""
 
     def __post_init__(self) -> None:
         n = len(self.name)
-        if any(a.shape != (n,) for a in (self.size, self.first, self.last, self.tensor)):
+        if any(a.shape != (n,) for a in (self.size, self.first, self.last, self.tensor, self.root)):
             raise InputError(f"buffers: columns of unequal length; expected {n} values each")
         if n and ((self.size < 0).any() or (self.first > self.last).any() or (self.first < 0).any()):
             bad = int(np.flatnonzero((self.size < 0) | (self.first > self.last) | (self.first < 0))[0])
@@ -63,7 +64,7 @@ class Buffers:
         """
         sizes, since, until = (np.asarray(column, dtype=np.int64) for column in (size, first, last))
         names = tuple(f"buffer {i}" for i in range(len(sizes)))
-        return cls(sizes, since, until, np.full(len(sizes), -1), names)
+        return cls(sizes, since, until, np.full(len(sizes), -1), names, np.arange(len(sizes)))
 
     def __len__(self) -> int:
         return len(self.name)
@@ -73,6 +74,14 @@ class Buffers:
         """Steps of the schedule, the one before the first operator included."""
         return int(self.last.max()) + 1 if len(self) else 1
 
+    def rows(self, keep: Ints) -> Buffers:
+        """The buffers at the given positions; their roots must be among them."""
+        position = np.full(len(self), -1)
+        position[keep] = np.arange(len(keep))
+        names = tuple(self.name[i] for i in keep)
+        root = position[self.root[keep]]
+        return Buffers(self.size[keep], self.first[keep], self.last[keep], self.tensor[keep], names, root)
+
     def extended(self, other: Buffers) -> Buffers:
         """These buffers and then the others."""
         return Buffers(
@@ -81,37 +90,29 @@ class Buffers:
             np.concatenate([self.last, other.last]),
             np.concatenate([self.tensor, other.tensor]),
             self.name + other.name,
+            np.concatenate([self.root, other.root + len(self)]),
         )
 
 
-def lifetimes(network: Network, *, alignment: int = 16, alias_views: bool = False) -> Buffers:
+def lifetimes(network: Network, *, alignment: int = 16) -> Buffers:
     """One buffer per activation tensor, in the order of the tensors.
 
     A tensor lives from the operator that writes it (network inputs: step 0) to the last one that reads it (network
-    outputs: the last step); a tensor nobody reads lives in the step that writes it. With `alias_views` the output of
-    a reshape, squeeze or expand_dims is the memory of its input. Variables are not here: they persist.
+    outputs: the last step); a tensor nobody reads lives in the step that writes it. Variables are not here: they
+    persist.
 
     alignment [B]: sizes are rounded up to it.
     """
     steps = len(network.ops)
-    owner: dict[int, int] = {}
     first = dict.fromkeys(network.inputs, 0)
     last = dict(first)
     for step, op in enumerate(network.ops, start=1):
-        read = [t for t in op.inputs if t >= 0]
-        for t in (*read, *op.outputs):
+        for t in (*op.inputs, *op.outputs):
             last[t] = step
         for t in op.outputs:
             first.setdefault(t, step)
-        if alias_views and FAMILY[op.kind] == "view":
-            owner[op.outputs[0]] = owner.get(read[0], read[0])
     last.update(dict.fromkeys(network.outputs, steps))
     kept = [t for t in network.activations() if t in first]
-    if owner:
-        for t, root in owner.items():
-            if root in first and not network.tensors[root].is_constant:
-                first[root], last[root] = min(first[root], first[t]), max(last[root], last[t])
-                kept.remove(t)
     tensors = [network.tensors[t] for t in kept]
     return Buffers(
         aligned(np.array([t.n_bytes for t in tensors], dtype=np.int64), alignment),
@@ -119,6 +120,7 @@ def lifetimes(network: Network, *, alignment: int = 16, alias_views: bool = Fals
         np.array([last[t] for t in kept], dtype=np.int64),
         np.array(kept, dtype=np.int64),
         tuple(t.name or f"tensor {i}" for t, i in zip(tensors, kept, strict=True)),
+        np.arange(len(kept)),
     )
 
 
@@ -144,4 +146,4 @@ def with_scratch(buffers: Buffers, scratch: Ints, names: list[str], *, alignment
     op, _ = np.nonzero(scratch)
     size = aligned(scratch[scratch > 0].astype(np.int64), alignment)
     labels = tuple(f"scratch of {names[i]}" for i in op)
-    return buffers.extended(Buffers(size, op + 1, op + 1, np.full(len(op), -1), labels))
+    return buffers.extended(Buffers(size, op + 1, op + 1, np.full(len(op), -1), labels, np.arange(len(op))))

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinysim.deploy.memory.buffers import Buffers, Ints, lifetimes, live_bytes, with_scratch
-from tinysim.deploy.memory.greedy import tflm_greedy
+from tinysim.deploy.memory.greedy import best_fit, tflm_greedy
+from tinysim.deploy.memory.in_place import tie_in_place
+from tinysim.deploy.memory.optimum import Packing, optimum_plan
 from tinysim.deploy.memory.scratch import scratch_bytes
 from tinysim.deploy.memory.tail import tflm_tail
+from tinysim.deploy.memory.tinyengine import tinyengine_static_bytes
 from tinysim.errors import SpecError, nearest
 from tinysim.network.graph import Network
 
@@ -21,8 +24,22 @@ if TYPE_CHECKING:
 
 __all__ = ["PLANNERS", "ArenaPlan", "MemoryPolicy", "plan_arena"]
 
-#: name -> offsets [B] of buffers
-PLANNERS: dict[str, Callable[[Buffers], Ints]] = {"tflm-greedy": tflm_greedy}
+
+def _with_liveness_bound(planner: Callable[[Buffers], Ints]) -> Callable[[Buffers], Packing]:
+    def plan(buffers: Buffers) -> Packing:
+        offset = planner(buffers)
+        head = int((offset + buffers.size).max(initial=0))
+        return Packing(offset, head, int(live_bytes(buffers).max(initial=0)))
+
+    return plan
+
+
+#: name -> planner: buffers to offsets and a proven bound
+PLANNERS: dict[str, Callable[[Buffers], Packing]] = {
+    "tflm-greedy": _with_liveness_bound(tflm_greedy),
+    "best-fit": _with_liveness_bound(best_fit),
+    "optimum": optimum_plan,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +54,10 @@ class MemoryPolicy:
     alignment: int = 16
     """bytes to which sizes are rounded up"""
     in_place: frozenset[str] = field(default_factory=frozenset)
-    """operator families whose output may take its dying input's memory: "view\""""
+    """keys of `IN_PLACE_RULES`: operators whose output may take its input's memory"""
     persistent: str = "tflm"
-    """"tflm": interpreter structures share the arena; "none": compiled code, nothing persists but variables"""
+    """"tflm": interpreter structures share the arena; "tinyengine": static im2col buffers beside it; "none": compiled
+    code, nothing persists but variables"""
     ptr_bytes: int = 4
 
 
@@ -49,15 +67,19 @@ class ArenaPlan:
 
     policy: MemoryPolicy
     buffers: Buffers
-    offset: Ints
-    """first byte of each buffer, shape (n,)"""
+    packing: Packing
     tail_bytes: int
     """persistent part"""
 
-    @cached_property
+    @property
+    def offset(self) -> Ints:
+        """First byte of each buffer, shape (n,)."""
+        return self.packing.offset
+
+    @property
     def head_bytes(self) -> int:
         """Bytes of the planned part: the highest end of a buffer."""
-        return int((self.offset + self.buffers.size).max()) if len(self.buffers) else 0
+        return self.packing.head_bytes
 
     @property
     def peak_bytes(self) -> int:
@@ -71,13 +93,8 @@ class ArenaPlan:
 
     @property
     def lower_bound_bytes(self) -> int:
-        """No plan of these buffers has a smaller head: the largest live set."""
-        return int(self.live_bytes.max(initial=0))
-
-    @property
-    def gap(self) -> float:
-        """Share of the head above the lower bound, 0 for a plan proven optimal by it."""
-        return self.head_bytes / self.lower_bound_bytes - 1.0 if self.lower_bound_bytes else 0.0
+        """No plan of these buffers has a smaller head: the largest live set, or what an exhausted search proved."""
+        return self.packing.bound_bytes
 
     @property
     def peak_op(self) -> int:
@@ -118,13 +135,14 @@ def plan_arena(network: Network, policy: MemoryPolicy | None = None) -> ArenaPla
     if policy.planner not in PLANNERS:
         raise SpecError(f"memory planner {policy.planner!r} is unknown; {nearest(policy.planner, PLANNERS)}")
     buffers = planned_buffers(network, policy)
-    offset = PLANNERS[policy.planner](buffers)
-    return ArenaPlan(policy, buffers, offset, _persistent(network, policy, buffers))
+    return ArenaPlan(policy, buffers, PLANNERS[policy.planner](buffers), _persistent(network, policy, buffers))
 
 
 def planned_buffers(network: Network, policy: MemoryPolicy) -> Buffers:
     """Tensors and kernel scratch memory that the policy's planner places."""
-    buffers = lifetimes(network, alignment=policy.alignment, alias_views="view" in policy.in_place)
+    buffers = lifetimes(network, alignment=policy.alignment)
+    if policy.in_place:
+        buffers = tie_in_place(network, buffers, policy.in_place)
     scratch = scratch_bytes(network.table(), kernels=policy.kernels, core=policy.core)
     names = [op.name or f"operator {i} ({op.kind})" for i, op in enumerate(network.ops)]
     return with_scratch(buffers, scratch, names, alignment=policy.alignment)
@@ -134,6 +152,9 @@ def _persistent(network: Network, policy: MemoryPolicy, buffers: Buffers) -> int
     if policy.persistent == "tflm":
         n_scratch = int((buffers.tensor < 0).sum())
         return tflm_tail(network, policy.kernels, ptr_bytes=policy.ptr_bytes, core=policy.core, n_scratch=n_scratch)
+    variables = sum(t.n_bytes for t in network.tensors if t.is_variable)
+    if policy.persistent == "tinyengine":
+        return variables + tinyengine_static_bytes(network.table())
     if policy.persistent == "none":
-        return sum(t.n_bytes for t in network.tensors if t.is_variable)
-    raise SpecError(f"persistent part {policy.persistent!r} is unknown; accepted: none, tflm")
+        return variables
+    raise SpecError(f"persistent part {policy.persistent!r} is unknown; accepted: none, tflm, tinyengine")

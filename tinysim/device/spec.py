@@ -250,6 +250,8 @@ class Runtime(Spec):
     """Key, e.g. ``tflm-cmsis-nn``."""
     title: str
     """Name in full."""
+    family: str | None = None
+    """Name that its versions share; the name without the version if absent."""
     version: str | None = None
     """Version of the measurements behind it."""
     library: str

@@ -1,0 +1,94 @@
+"""The command as a user runs it: documents that parse, one line per error, exit code 2."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tinysim.cli.main import COMMANDS, main
+
+MODEL = Path(__file__).parents[2] / "examples" / "models" / "kws_dscnn_int8.tflite"
+
+
+def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stop:
+        main(list(args))
+    out, err = capsys.readouterr()
+    return int(stop.value.code or 0), out, err
+
+
+def test_estimate_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "estimate", str(MODEL), "--device", "nucleo-l4r5zi", "--runtime", "tflm-cmsis-nn")
+    assert code == 0
+    for word in ("2,656,768", "SRAM arena", "persistent", "stall: weights", "interval", "flash", "energy"):
+        assert word in out
+
+
+def test_estimate_json_and_csv(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    csv = tmp_path / "layers.csv"
+    code, out, _ = run(capsys, "estimate", str(MODEL), "-d", "nucleo-l4r5zi", "--json", "--csv", str(csv))
+    document = json.loads(out)
+    assert code == 0
+    assert document["macs"] == 2_656_768
+    assert len(csv.read_text().splitlines()) == len(document["layers"]) + 1
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_help_has_an_example(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    code, out, _ = run(capsys, command, "--help")
+    assert code == 0
+    assert f"tinysim {command}" in out
+    assert "Example" in out
+
+
+def test_lists_devices_and_networks(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "devices", "--json")
+    assert "nucleo-l4r5zi" in {row["device"] for row in json.loads(out)}
+    _, out, _ = run(capsys, "devices", "show", "nucleo-l4r5zi")
+    assert "rm0432" in out
+    _, out, _ = run(capsys, "networks", "--json")
+    assert {row["network"]: row["macs"] for row in json.loads(out)}["mlperf-tiny-kws"] == 2_656_768
+
+
+def bad_files(folder: Path) -> dict[str, bytes]:
+    good = MODEL.read_bytes()
+    huge = bytearray(good)
+    huge[0:4] = (0x7FFFFFFF).to_bytes(4, "little")
+    return {
+        "empty.tflite": b"",
+        "truncated.tflite": good[: len(good) // 3],
+        "random.tflite": bytes((i * 7919 + 13) % 251 for i in range(4096)),
+        "huge.tflite": bytes(huge),
+    }
+
+
+@pytest.mark.parametrize("name", ["empty.tflite", "truncated.tflite", "random.tflite", "huge.tflite"])
+def test_a_bad_file_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(bad_files(tmp_path)[name])
+    code, out, err = run(capsys, "estimate", str(path), "-d", "nucleo-l4r5zi")
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert name in err
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["estimate", "kws", "-d", "nucleo-l4r5"], "did you mean nucleo-l4r5zi"),
+        (["estimate", "kws", "-d", "nucleo-l4r5zi", "-r", "esp-nn"], "has no runtime"),
+        (["estimate", "kwz", "-d", "nucleo-l4r5zi"], "did you mean"),
+        (["estimate", "nowhere.tflite", "-d", "nucleo-l4r5zi"], "no such file"),
+        (["estimate", "kws", "-d", "nucleo-l4r5zi", "--clock", "fast"], "is no quantity"),
+        (["estimate", "kws", "-d", "nucleo-l4r5zi", "--clock", "1 GHz"], "outside"),
+        (["estimate", "kws", "-d", "nucleo-l4r5zi", "--level", "90"], "between 0 and 1"),
+        (["estimate", "kws"], "--device"),
+        (["estimat"], "No such command"),
+        (["devices", "show", "nucleo"], "unknown device"),
+        (["estimate", "kws", "-d", "nucleo-l4r5zi", "--csv", "/nowhere/x.csv"], "cannot be written"),
+    ],
+)
+def test_a_wrong_argument_is_one_line(capsys: pytest.CaptureFixture[str], args: list[str], message: str) -> None:
+    code, _, err = run(capsys, *args)
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert message in err

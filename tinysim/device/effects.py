@@ -1,0 +1,137 @@
+"""Fitted coefficients as effects: what a stack, a core, a board and their pairs add to the counted cycles.
+
+The cycles of an inference are a sum of counted features times coefficients. The logarithm of a coefficient is a sum of
+effects, each shrunk towards zero in the fit, so that a pair nobody has measured is predicted from its parts:
+
+    ln coefficient = mean + stack family + stack version + core + (stack family, core) + board + ...
+
+The shipped effects are a table, `device_specs/calibration/effects.csv`; `tinysim.calibrate` makes it.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from tinysim.device.library import spec_folder
+from tinysim.device.spec import Device, Runtime
+from tinysim.errors import SpecError
+
+__all__ = ["EFFECTS", "FEATURES", "Effect", "coefficients", "levels_of", "shipped_effects", "stack_family"]
+
+WORK = ("conv", "pointwise", "depthwise", "matmul", "other")
+STALLS = ("weights_stall", "code_stall", "activations_stall")
+OVERHEADS = ("op_overhead", "inference_overhead")
+#: Features of an inference: compute cycles by family, stalls by memory, operators, inferences.
+FEATURES = (*WORK, *STALLS, *OVERHEADS)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A kind of effect: whose it is, which coefficients it moves, and how far it may (ln, one standard deviation)."""
+
+    name: str
+    of: tuple[str, ...]
+    """levels that name it: family, stack, build, core, board"""
+    features: tuple[str, ...]
+    sigma: float
+    shared: bool = False
+    """one value for all its features, or one for each"""
+
+
+#: The standard deviations were chosen on out-of-fold errors of the shipped suites.
+EFFECTS: tuple[Effect, ...] = (
+    Effect("mean", (), WORK, 0.3),
+    Effect("mean stall", (), STALLS, 0.5),
+    Effect("mean overhead", (), OVERHEADS, 1.0),
+    Effect("family", ("family",), WORK, 0.4, shared=True),
+    Effect("family by kind", ("family",), WORK, 0.25),
+    Effect("family stall", ("family",), STALLS, 0.5),
+    Effect("family overhead", ("family",), OVERHEADS, 0.7),
+    Effect("stack", ("stack",), WORK, 0.15, shared=True),
+    Effect("stack by kind", ("stack",), WORK, 0.15),
+    Effect("stack stall", ("stack",), STALLS, 0.3),
+    Effect("build", ("family", "build"), WORK, 0.2, shared=True),
+    Effect("build by kind", ("family", "build"), WORK, 0.15),
+    Effect("core", ("core",), WORK, 0.2, shared=True),
+    Effect("core by kind", ("core",), WORK, 0.15),
+    Effect("core overhead", ("core",), OVERHEADS, 0.3),
+    Effect("family on core", ("family", "core"), WORK, 0.08, shared=True),
+    Effect("family on core by kind", ("family", "core"), WORK, 0.08),
+    Effect("stack on core", ("stack", "core"), WORK, 0.02, shared=True),
+    Effect("stack on core by kind", ("stack", "core"), WORK, 0.02),
+    Effect("board", ("board",), WORK, 0.08, shared=True),
+    Effect("board stall", ("board",), STALLS, 0.7),
+)
+
+#: ln of a coefficient before any effect. A core sees about a tenth of the waits behind taken branches: loops stay cached.
+BASE = {feature: 0.0 for feature in FEATURES} | {"code_stall": -2.3}
+
+Key = tuple[str, str, str]
+"""effect, level, feature ("*" for a shared one)"""
+
+
+def stack_family(runtime: Runtime) -> str:
+    """The family of a runtime: the one its file states, or its name without the version."""
+    return runtime.family or re.sub(r"-[0-9][0-9.]*$", "", runtime.name)
+
+
+def levels_of(runtime: Runtime, device: Device, build: str = "") -> dict[str, str]:
+    """The levels of a runtime on a board, by name of level."""
+    return {
+        "family": stack_family(runtime),
+        "stack": runtime.name,
+        "build": build,
+        "core": device.core.name,
+        "board": device.name,
+    }
+
+
+def keys_of(levels: Mapping[str, str]) -> Iterable[tuple[str, Key, Effect]]:
+    """(feature, key, effect) of everything that acts on a combination of levels."""
+    for effect in EFFECTS:
+        if "build" in effect.of and not levels["build"]:
+            continue
+        level = " | ".join(levels[name] for name in effect.of)
+        for feature in effect.features:
+            yield feature, (effect.name, level, "*" if effect.shared else feature), effect
+
+
+def coefficients(levels: Mapping[str, str], effects: Mapping[Key, float]) -> dict[str, float]:
+    """ln of each feature's coefficient for a combination of levels; effects that are not there are zero."""
+    total = dict(BASE)
+    for feature, key, _ in keys_of(levels):
+        total[feature] += effects.get(key, 0.0)
+    return total
+
+
+@cache
+def shipped_effects() -> Mapping[Key, float]:
+    """The effects that ship with tinysim.
+
+    Raises:
+        SpecError: the table is damaged.
+    """
+    return read_effects(spec_folder() / "calibration" / "effects.csv")
+
+
+def read_effects(path: Path) -> dict[Key, float]:
+    """Read a table of effects: columns effect, level, feature, ln; lines that begin with # are comments.
+
+    Raises:
+        SpecError: the file cannot be read or a row is wrong; names the row.
+    """
+    if not path.is_file():
+        return {}
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    effects: dict[Key, float] = {}
+    for number, row in enumerate(csv.DictReader(lines), start=2):
+        try:
+            effects[row["effect"], row["level"], row["feature"]] = float(row["ln"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise SpecError(f"{path.name}: row {number}: expected effect, level, feature, ln; got {dict(row)}") from error
+    return effects

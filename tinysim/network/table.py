@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -174,12 +174,12 @@ class LayerTable:
 
     def is_kind(self, *names: str) -> NDArray[np.bool_]:
         """Mask of the rows whose kind is one of `names`, shape (n,)."""
-        mask: NDArray[np.bool_] = np.isin(self.kind, [KIND_CODE[name] for name in names])
+        mask: NDArray[np.bool_] = _among(names)[self.kind]
         return mask
 
     def is_family(self, *families: str) -> NDArray[np.bool_]:
         """Mask of the rows whose kind belongs to one of the families, shape (n,)."""
-        return self.is_kind(*(name for name, family in FAMILY.items() if family in families))
+        return self.is_kind(*_members(families))
 
     @cached_property
     def kind_names(self) -> list[str]:
@@ -288,6 +288,19 @@ class LayerTable:
         flat = array.reshape(-1, array.shape[-1])
         summed = np.stack([np.bincount(self.network, weights=row, minlength=self.n_networks) for row in flat])
         return summed.reshape(*array.shape[:-1], self.n_networks)
+
+
+@cache
+def _among(names: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Per kind code: whether it is one of `names`."""
+    mask = np.zeros(len(KINDS), dtype=bool)
+    mask[[KIND_CODE[name] for name in names]] = True
+    return mask
+
+
+@cache
+def _members(families: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name, family in FAMILY.items() if family in families)
 
 
 def _kind_codes(value: Any) -> Ints:

@@ -91,10 +91,18 @@ def test_deeper_sleep_draws_no_more(name: str) -> None:
     assert not asleep or not running or asleep[0] < max(running)
 
 
-def test_aliases_are_unique() -> None:
+@pytest.mark.parametrize(
+    "names",
+    [
+        {board: load_device(board).aliases for board in BOARDS},
+        {runtime: load_runtime(runtime).aliases for runtime in list_runtimes()},
+    ],
+    ids=["boards", "runtimes"],
+)
+def test_aliases_are_unique(names: dict[str, tuple[str, ...]]) -> None:
     seen: dict[str, str] = {}
-    for name in BOARDS:
-        for alias in {name, *load_device(name).aliases}:
+    for name, aliases in names.items():
+        for alias in {name, *aliases}:
             assert alias not in seen, f"{alias!r} is {seen[alias]} and {name}"
             seen[alias] = name
 

@@ -272,5 +272,7 @@ class Runtime(Spec):
     """Code and tables of runtime and kernels."""
     cores: tuple[str, ...] = ()
     """Cores that it runs on; empty: any."""
+    aliases: tuple[str, ...] = ()
+    """Other names of the stack in published tables."""
     notes: str = ""
     """What a reader should know."""

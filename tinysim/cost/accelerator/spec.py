@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -20,9 +20,8 @@ from tinysim.network.kinds import KIND_CODE
 
 __all__ = ["AXES", "Accelerator", "Engine", "Limits", "LocalMemory", "list_accelerators", "load_accelerator"]
 
-Axis = Literal["out_c", "in_c", "taps", "rows", "columns"]
 #: Loop axes of a layer that an array can unroll: output and input channels, kernel positions, output rows and columns.
-AXES: tuple[str, ...] = get_args(Axis)
+AXES = ("out_c", "in_c", "taps", "rows", "columns")
 
 Dataflow = Literal["output_stationary", "weight_stationary", "input_stationary"]
 
@@ -46,6 +45,21 @@ class Limits(Spec):
     """Most rows or columns."""
 
 
+class Unroll(Spec):
+    """Elements of each loop axis that an array does at once."""
+
+    out_c: int = Field(default=1, gt=0)
+    """Output channels."""
+    in_c: int = Field(default=1, gt=0)
+    """Input channels."""
+    taps: int = Field(default=1, gt=0)
+    """Kernel positions."""
+    rows: int = Field(default=1, gt=0)
+    """Output rows."""
+    columns: int = Field(default=1, gt=0)
+    """Output columns."""
+
+
 class Engine(Spec):
     """An array of multipliers or lanes, the operators it runs, and how much of its peak they reach."""
 
@@ -53,7 +67,7 @@ class Engine(Spec):
     """Name, unique in the accelerator."""
     kinds: tuple[str, ...] = Field(min_length=1)
     """Operators it runs, in the names of `LayerTable`."""
-    unroll: dict[Axis, Annotated[int, Field(gt=0)]]
+    unroll: Unroll
     """Elements of each loop axis done at once; an axis left out is done one by one."""
     dataflow: Dataflow = "output_stationary"
     """Operand that stays in the array while the others stream through it."""
@@ -85,19 +99,16 @@ class Engine(Spec):
     @property
     def macs_per_cycle(self) -> int:
         """Multiply-accumulates per cycle at full use."""
-        product = 1
-        for lanes in self.unroll.values():
-            product *= lanes
-        return product
+        lanes = self.unroll
+        return lanes.out_c * lanes.in_c * lanes.taps * lanes.rows * lanes.columns
 
     @property
     def operand_bytes(self) -> dict[str, float]:
         """Bytes per cycle of the operands that stream through the array at full use."""
-        lanes = {axis: self.unroll.get(axis, 1) for axis in get_args(Axis)}
-        depth = lanes["in_c"] * lanes["taps"]
+        lanes, depth = self.unroll, self.unroll.in_c * self.unroll.taps
         streams = {
-            "weights": lanes["out_c"] * depth * min(self.weight_bits) / 8,
-            "activations": lanes["rows"] * lanes["columns"] * depth * min(self.activation_bits) / 8,
+            "weights": lanes.out_c * depth * min(self.weight_bits) / 8,
+            "activations": lanes.rows * lanes.columns * depth * min(self.activation_bits) / 8,
         }
         stays = {"weight_stationary": "weights", "input_stationary": "activations"}.get(self.dataflow)
         return {name: 0.0 if name == stays else rate for name, rate in streams.items()}

@@ -105,17 +105,9 @@ def _depthwise(layer: Row) -> Iterator[Row]:
 
 
 def _fully_connected(layer: Row) -> Iterator[Row]:
-    taps = layer["in_h"] * layer["in_w"] * layer["in_c"]
-    yield {
-        "unit": CONVOLUTION,
-        **_shape(layer),
-        "ifm_h": 1,
-        "ifm_w": 1,
-        "ifm_c": taps,
-        "ofm_h": 1,
-        "ofm_w": 1,
-        **_weights(taps * layer["out_c"], {**layer, "in_c": taps}),
-    }
+    """Rows of depth in_c, each an output position of a 1 x 1 convolution."""
+    rows = {"ofm_h": layer["in_h"], "ofm_w": layer["in_w"]}
+    yield {"unit": CONVOLUTION, **_shape(layer), **rows, **_weights(layer["in_c"] * layer["out_c"], layer)}
 
 
 def _pool(layer: Row) -> Iterator[Row]:

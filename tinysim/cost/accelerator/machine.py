@@ -1,0 +1,141 @@
+"""An accelerator as arrays of numbers, with room for a leading axis of configurations.
+
+`machine_of` turns one description into numbers; `Machine.vary` replaces some of them by arrays, so that one call prices
+a whole design space.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinysim.cost.accelerator.spec import AXES, Accelerator, Engine
+from tinysim.errors import SpecError, nearest
+from tinysim.figures import Figure
+
+__all__ = ["Machine", "machine_of"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Machine:
+    """Numbers of one accelerator, or of many along leading axes. E engines, M memories; weights W, activations A."""
+
+    spec: Accelerator
+    """the description that names engines and memories"""
+    clock_hz: Array
+    """clock of the engines [Hz]"""
+    unroll: Array
+    """[..., E, axis] elements of each loop axis done at once"""
+    utilization: Array
+    """[..., E] share of the mapped peak"""
+    setup_cycles: Array
+    """[..., E] cycles per operator"""
+    row_setup_cycles: Array
+    """[..., E] cycles per output row"""
+    mac_energy_j: Array
+    """[..., E] energy of a multiply-accumulate; not a number if unknown"""
+    size_bytes: Array
+    """[..., M] size of each memory"""
+    bytes_per_cycle: Array
+    """[..., M] bandwidth in bytes per cycle of the engines"""
+    latency_cycles: Array
+    """[..., M] cycles to the first byte"""
+    read_energy_j: Array
+    """[..., M] energy of reading a byte; not a number if unknown"""
+    write_energy_j: Array
+    """[..., M] energy of writing a byte; not a number if unknown"""
+    weight_ratio: Array
+    """encoded over plain size of the weights"""
+    start_s: Array
+    """time per inference outside the operators"""
+    active_power_w: Array
+    """power while it runs that does not depend on the work; not a number if unknown"""
+
+    def vary(self, **changes: npt.ArrayLike) -> Machine:
+        """The machine with some numbers replaced; leading axes are configurations.
+
+        Besides the fields' names, `unroll_<axis>` and `<engine>__<field>` or `<memory>__<field>` reach one entry, e.g.
+        ``vary(sram__size_bytes=sizes, unroll_out_c=lanes)`` (hyphens of names written as underscores).
+
+        Raises:
+            SpecError: an unknown name.
+        """
+        state = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name, value in changes.items():
+            field, index = self._place(name)
+            new = np.asarray(value, dtype=float)
+            if index is None:
+                state[field] = new
+                continue
+            old = state[field]
+            tail = 2 if field == "unroll" else 1
+            lead = np.broadcast_shapes(old.shape[: old.ndim - tail], new.shape)
+            full = np.array(np.broadcast_to(old, lead + old.shape[old.ndim - tail :]))
+            full[(..., *index)] = new if len(index) == 1 or isinstance(index[0], int) else new[..., None]
+            state[field] = full
+        return replace(self, **state)
+
+    def _place(self, name: str) -> tuple[str, tuple[Any, ...] | None]:
+        """Field and index that a name of `vary` stands for."""
+        engines = [e.name.replace("-", "_") for e in self.spec.engines]
+        memories = [m.name.replace("-", "_") for m in self.spec.memories]
+        owner, _, field = name.rpartition("__")
+        if not owner and field in {f.name for f in fields(self)} - {"spec"}:
+            return field, None
+        axis = field.removeprefix("unroll_")
+        if field.startswith("unroll_") and axis in AXES and (not owner or owner in engines):
+            return "unroll", (engines.index(owner) if owner else slice(None), AXES.index(axis))
+        if owner in engines and field in ("utilization", "setup_cycles", "row_setup_cycles", "mac_energy_j"):
+            return field, (engines.index(owner),)
+        if owner in memories and field in (
+            "size_bytes",
+            "bytes_per_cycle",
+            "latency_cycles",
+            "read_energy_j",
+            "write_energy_j",
+        ):
+            return field, (memories.index(owner),)
+        known = [f.name for f in fields(self)] + [f"unroll_{a}" for a in AXES] + engines + memories
+        raise SpecError(f"{self.spec.name}: no number {name!r} to vary; {nearest(name, known)}")
+
+
+def _si(figure: Figure | None, otherwise: float) -> float:
+    return otherwise if figure is None or not figure.known else figure.si
+
+
+def _lanes(engine: Engine) -> list[float]:
+    return [float(getattr(engine.unroll, axis)) for axis in AXES]
+
+
+@lru_cache(maxsize=256)
+def machine_of(spec: Accelerator) -> Machine:
+    """Numbers of a description; an unknown energy is not a number, an unknown set-up or latency none.
+
+    >>> from tinysim.cost.accelerator.spec import load_accelerator
+    >>> machine_of(load_accelerator("ethos-u55-128")).unroll[0].tolist()
+    [8.0, 8.0, 1.0, 1.0, 2.0]
+    """
+    engines, memories, nan = spec.engines, spec.memories, float("nan")
+    return Machine(
+        spec=spec,
+        clock_hz=np.array(spec.clock.si),
+        unroll=np.array([_lanes(engine) for engine in engines]),
+        utilization=np.array([engine.utilization.si for engine in engines]),
+        setup_cycles=np.array([engine.setup.si for engine in engines]),
+        row_setup_cycles=np.array([_si(engine.row_setup, 0.0) for engine in engines]),
+        mac_energy_j=np.array([_si(engine.mac_energy, nan) for engine in engines]),
+        size_bytes=np.array([memory.size.si for memory in memories]),
+        bytes_per_cycle=np.array([memory.bandwidth_bytes_per_s / spec.clock.si for memory in memories]),
+        latency_cycles=np.array([_si(memory.read_latency, 0.0) for memory in memories]),
+        read_energy_j=np.array([_si(memory.read_energy, nan) for memory in memories]),
+        write_energy_j=np.array([_si(memory.write_energy, nan) for memory in memories]),
+        weight_ratio=np.array(_si(spec.decoder_ratio, 1.0)),
+        start_s=np.array(_si(spec.start_time, 0.0)),
+        active_power_w=np.array(_si(spec.active_power, nan)),
+    )

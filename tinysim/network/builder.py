@@ -24,6 +24,7 @@ from tinysim.network.quantization import (
     activation_quantization,
     bias_quantization,
     number_format,
+    share_scales,
     weight_quantization,
 )
 from tinysim.network.shapes import broadcast, transpose_window, window
@@ -93,7 +94,7 @@ class Builder:
             self.name, tuple(self._tensors), tuple(self._ops), tuple(self._inputs), outputs, source=self.source
         )
         check_network(network)
-        return network
+        return share_scales(network)
 
     def op(
         self,

@@ -7,12 +7,16 @@ no formula of tinysim reads them. What counts is their number: one per tensor, o
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 from tinysim.errors import NetworkError, nearest
-from tinysim.network.graph import Quantization
+from tinysim.network.graph import Network, Quantization
 
-__all__ = ["FORMATS", "Format", "activation_quantization", "bias_quantization", "number_format", "weight_quantization"]
+__all__ = [
+    "FORMATS", "Format", "activation_quantization", "bias_quantization", "number_format", "share_scales",
+    "weight_quantization",
+]  # fmt: skip
 
 
 class Format(NamedTuple):
@@ -102,3 +106,35 @@ def bias_quantization(x: Quantization | None, weights: Quantization | None) -> Q
     if x is None or weights is None:
         return None
     return Quantization(tuple(x.scale[0] * s for s in weights.scale), (0,) * len(weights.scale))
+
+
+#: Operators that copy values: TFLite wants their inputs and output quantized alike.
+_COPIES = frozenset(
+    "avg_pool2d max_pool2d reshape squeeze expand_dims pad mirror_pad concatenation transpose slice strided_slice "
+    "split pack unpack gather resize_nearest_neighbor resize_bilinear space_to_depth depth_to_space tile".split()
+)
+
+
+def share_scales(network: Network) -> Network:
+    """The network with one quantization, the widest, for all tensors that copying operators connect.
+
+    Biases follow the scales of their inputs.
+    """
+    tensors = list(network.tensors)
+    changed = True
+    while changed:
+        changed = False
+        for op in network.ops:
+            tied = [t for t in (*op.inputs, *op.outputs) if t >= 0 and not tensors[t].is_constant]
+            ranges = {quantization for t in tied if (quantization := tensors[t].quantization)}
+            if op.kind in _COPIES and len(ranges) > 1:
+                widest = max(ranges, key=lambda quantization: (quantization.scale, quantization.zero_point))
+                for t in tied:
+                    tensors[t] = replace(tensors[t], quantization=widest)
+                changed = True
+    for op in network.ops:
+        if op.kind in {"conv2d", "depthwise_conv2d", "fully_connected"} and len(op.inputs) > 2:
+            x, weights, bias = op.inputs[:3]
+            scales = bias_quantization(tensors[x].quantization, tensors[weights].quantization)
+            tensors[bias] = replace(tensors[bias], quantization=scales)
+    return replace(network, tensors=tuple(tensors))

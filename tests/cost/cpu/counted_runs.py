@@ -28,6 +28,8 @@ def kernels_of(runs, library="cmsis-nn"):
     for (core, opt), group in runs.groupby(["core", "opt"], sort=False):
         by_kernel = {}
         for kind, of_kind in group.groupby("kind", sort=False):
+            if (library, kind) not in SELECTIONS:
+                continue
             rows = Rows(layer_table(of_kind), slice(None))
             for kernel, mask in SELECTIONS[library, kind](rows, PATHS[core]):
                 chosen = of_kind.index if mask is None else of_kind.index[mask]

@@ -4,8 +4,10 @@ Run from the repository's root: python tests/cost/cpu/regenerate_tables.py
 """
 
 import csv
+import io
 from pathlib import Path
 
+import pandas as pd
 from counted_runs import fit_kernel, kernels_of, read_runs
 
 from tinysim.cost.cpu.per_trip import CLASSES
@@ -15,10 +17,30 @@ HEADER = """\
 # Instructions per loop trip of {library} kernels, by class. Fitted (tests/cost/cpu/regenerate_tables.py, non-negative
 # least squares) to executed instructions counted under emulation: {source}.
 """
-SOURCES = {
-    "cmsis_nn": "CMSIS-NN commit 99f736a6 (2026-07), arm-none-eabi-gcc 12.2, one kernel call per run",
+KERNELS = "CMSIS-NN commit 99f736a6 (2026-07), arm-none-eabi-gcc 12.2, one kernel call per run"
+OPS = "TFLM operators (2026-07), arm-none-eabi-gcc 12.2, -O2"
+
+
+def cmsis_nn_runs():
+    """Single kernel calls, and the operators that only whole TFLM models ran."""
+    runs = read_runs("tflm_ops")
+    only_there = runs.kind.isin(["unidirectional_sequence_lstm", "svdf", "transpose_conv"])
+    ops = runs[only_there & (runs.kernels == "cmsis_nn") & (runs.activation_bits == 8)]
+    return pd.concat([read_runs("cmsis_nn_instructions"), ops], ignore_index=True)
+
+
+def tflm_runs(bits):
+    """Reference kernels; fully connected layers with one multiplier only."""
+    runs = read_runs("tflm_ops")
+    return runs[(runs.kernels == "reference") & (runs.activation_bits == bits) & (runs.per_channel == 0)]
+
+
+#: table -> (library of the selections, runs, source)
+TABLE_RUNS = {
+    "cmsis_nn": ("cmsis-nn", cmsis_nn_runs, f"{KERNELS}; {OPS}"),
+    "tflm_reference": ("tflm-reference", lambda: tflm_runs(8), OPS),
+    "float32": ("float32", lambda: tflm_runs(32), OPS),
 }
-LIBRARIES = {"cmsis_nn": ("cmsis-nn", "cmsis_nn_instructions")}
 
 
 def rounded(value):
@@ -29,19 +51,19 @@ def rounded(value):
     return float(f"{value:.4g}") if value >= 5e-4 else 0
 
 
-def regenerate(library):
-    selections, data = LIBRARIES[library]
-    with (TABLES / f"{library}.csv").open("w", encoding="utf-8", newline="") as file:
-        file.write(HEADER.format(library=library, source=SOURCES[library]))
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["kernel", "loop", "core", "opt", *CLASSES])
-        fitted = sorted(kernels_of(read_runs(data), selections), key=lambda item: (item[0].name, item[1], item[2]))
-        for kernel, core, opt, runs in fitted:
-            loops, matrix = fit_kernel(kernel, core, runs)
-            for loop, values in zip(loops, matrix, strict=True):
-                writer.writerow([kernel.name, loop, core, opt, *(rounded(value) or "" for value in values)])
+def regenerate(table):
+    library, runs, source = TABLE_RUNS[table]
+    text = io.StringIO(HEADER.format(library=library, source=source))
+    text.seek(0, io.SEEK_END)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["kernel", "loop", "core", "opt", *CLASSES])
+    for kernel, core, opt, chosen in sorted(kernels_of(runs(), library), key=lambda i: (i[0].name, i[1], i[2])):
+        loops, matrix = fit_kernel(kernel, core, chosen)
+        for loop, values in zip(loops, matrix, strict=True):
+            writer.writerow([kernel.name, loop, core, opt, *(rounded(value) or "" for value in values)])
+    (TABLES / f"{table}.csv").write_text(text.getvalue(), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    for name in LIBRARIES:
+    for name in TABLE_RUNS:
         regenerate(name)

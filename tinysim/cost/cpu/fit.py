@@ -67,7 +67,10 @@ def fit_per_trip(
     fitted = np.zeros((len(loops), len(CLASSES)))
     known = [e for e in expectations if e.loop in loops and (not e.like or e.like in loops)]
     for j, name in enumerate(CLASSES):
+        # branches are fitted as taken and not taken, so that no loop takes more than it has
         target = np.asarray(counted[name], dtype=float)
+        if name == "branches":
+            target = target - np.asarray(counted["branches_taken"], dtype=float)
         if not target.any():
             continue
         weight = 1 / np.maximum(target, 0.05 * instructions)
@@ -76,6 +79,8 @@ def fit_per_trip(
             line = np.zeros(len(loops))
             line[loops.index(e.loop)] = 1
             expected = e.counts.get(name, 0.0)
+            if name == "branches":
+                expected -= e.counts.get("branches_taken", 0.0)
             if e.like:
                 line[loops.index(e.like)] = -e.factor
             pull = strength * np.sqrt(n) / max(expected, 1.0)
@@ -86,4 +91,5 @@ def fit_per_trip(
         scale[scale == 0] = 1
         solution, _ = nnls(system / scale, np.concatenate(values), maxiter=100 * len(loops))
         fitted[:, j] = solution / scale
+    fitted[:, CLASSES.index("branches")] += fitted[:, CLASSES.index("branches_taken")]
     return fitted

@@ -17,7 +17,7 @@ def _cut(reach: Ints, stride: Ints, kernel: Ints, outputs: Ints) -> Ints:
     """Taps outside on one side: sum of clip(reach - j stride, 0, kernel) over the windows j = 0 .. outputs - 1."""
 
     def triangle(height: Ints) -> Ints:
-        n = np.clip(-(-height // stride), 0, outputs)
+        n: Ints = np.clip(-(-height // stride), 0, outputs)
         return n * height - stride * (n * (n - 1) // 2)
 
     if reach.max(initial=0) <= 0:
@@ -41,9 +41,7 @@ def taps_inside_axis(size: Ints, outputs: Ints, kernel: Ints, stride: Ints, dila
     dilated = np.flatnonzero(dilation != 1)
     if not len(dilated):
         return inside
-    size, outputs, kernel, stride, dilation, pad = (
-        a[dilated] for a in (size, outputs, kernel, stride, dilation, pad)
-    )
+    size, outputs, kernel, stride, dilation, pad = (a[dilated] for a in (size, outputs, kernel, stride, dilation, pad))
     counted = np.zeros_like(size)
     for tap in range(int(kernel.max())):
         offset = pad - tap * dilation

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from tinysim.network.table import Ints, LayerTable
 
-__all__ = ["PATHS", "SELECTIONS", "Kernel", "Mask", "Rows", "Selection", "Trips", "select_for"]
+__all__ = ["PATHS", "SELECTIONS", "Kernel", "Mask", "Rows", "Selection", "Trips", "always", "select_for"]
 
 Mask = NDArray[np.bool_]
 Trips = Mapping[str, NDArray[Any]]
@@ -82,3 +82,11 @@ def select_for(library: str, *kinds: str) -> Callable[[Selection], Selection]:
         return selection
 
     return add
+
+
+def always(library: str, kernel: Kernel, *kinds: str) -> None:
+    """Register `kernel` as the only one of operator kinds of a library."""
+
+    @select_for(library, *kinds)
+    def selection(rows: Rows, path: str) -> list[tuple[Kernel, Mask | None]]:
+        return [(kernel, None)]

@@ -1,8 +1,7 @@
-"""Instructions per loop trip: the tables of `tables/<library>.csv`, by kernel, loop, core and compiler level.
+"""Instructions per loop trip, by kernel, loop, core and compiler level: `tables/<library>.csv` and `..._structure.csv`.
 
-A row says what one trip of a loop executes, by class. Values come from a non-negative least-squares fit of emulated
-kernels (`tinysim.cost.cpu.fit`), so most equal what the assembly does; rows whose `origin` is `structure` were counted
-from the source because nothing was measured.
+The first come from a non-negative least-squares fit of emulated kernels (`tinysim.cost.cpu.fit`), so most equal what
+the assembly does; the second were counted from the source of kernels that nobody ran.
 """
 
 from __future__ import annotations
@@ -33,6 +32,9 @@ CLASSES = (
     "store_bytes",
 )
 
+#: the first so many classes add up to the executed instructions
+_ADDENDS = 7
+
 #: accepted core -> core whose library build it runs (the Cortex-M85 executes the Cortex-M55's Helium code)
 CORES = {
     "cortex-m0plus": "cortex-m0plus",
@@ -62,13 +64,14 @@ Table = dict[tuple[str, str, str], tuple[tuple[str, ...], NDArray[np.float64]]]
 
 @lru_cache
 def read_table(library: str) -> Table:
-    """(kernel, core, opt) -> (loops, matrix of shape (loops, classes)), from `tables/<library>.csv`."""
-    text = (files("tinysim.cost.cpu") / "tables" / f"{library}.csv").read_text(encoding="utf-8")
-    rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
+    """(kernel, core, opt) -> (loops, matrix of shape (loops, classes)): fitted rows, then rows counted by hand."""
+    folder = files("tinysim.cost.cpu") / "tables"
     loops: dict[tuple[str, str, str], dict[str, list[float]]] = {}
-    for row in rows:
-        key = (row["kernel"], row["core"], row["opt"])
-        loops.setdefault(key, {})[row["loop"]] = [float(row[name] or 0) for name in CLASSES]
+    for name in (f"{library}.csv", f"{library}_structure.csv"):
+        lines = (folder / name).read_text(encoding="utf-8").splitlines()
+        for row in csv.DictReader(line for line in lines if not line.startswith("#")):
+            key = (row["kernel"], row["core"], row["opt"])
+            loops.setdefault(key, {})[row["loop"]] = [float(row[column] or 0) for column in CLASSES]
     return {key: (tuple(by_loop), np.array(list(by_loop.values()))) for key, by_loop in loops.items()}
 
 
@@ -76,7 +79,7 @@ def core_table(library: str, kernel: str, core: str, opt: str) -> tuple[str, str
     """(core, opt) of the table that prices `kernel` on `core` at `opt`: its own, else the nearest that exists."""
     table = read_table(library)
     for candidate in (core, *_STAND_INS[core]):
-        for level in (opt, "-O3"):
+        for level in (opt, "-O3", "-O2"):
             if (kernel, candidate, level) in table:
                 return candidate, level
     measured = sorted({c for k, c, _ in table if k == kernel})
@@ -87,13 +90,27 @@ def core_table(library: str, kernel: str, core: str, opt: str) -> tuple[str, str
 def per_trip(library: str, kernel: str, core: str, opt: str) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     """Loops of a kernel and instructions per trip, shape (loops, classes), for a core and compiler level.
 
-    Other compiler levels than -O3 were measured on the Cortex-M4 only: another core's -O3 row is scaled by the M4's
-    ratio of the two levels, kernel by kernel (mean over the loops that both have, by instructions).
+    Where a kernel was measured on another core or at another level only, its table is scaled by what that step means
+    for the kernels that have both: the median ratio of instructions over their loops (levels: on the Cortex-M4).
     """
-    own, level = core_table(library, kernel, core, opt)
-    loops, matrix = read_table(library)[kernel, own, level]
-    if level != opt and (kernel, "cortex-m4", opt) in read_table(library):
-        _, at_opt = read_table(library)[kernel, "cortex-m4", opt]
-        _, at_o3 = read_table(library)[kernel, "cortex-m4", "-O3"]
-        matrix = matrix * np.sqrt(at_opt.sum() / at_o3.sum())
+    own_core, own_level = core_table(library, kernel, core, opt)
+    loops, matrix = read_table(library)[kernel, own_core, own_level]
+    if own_core != core:
+        matrix = matrix * _ratio(("tflm_reference", core, "-O2"), ("tflm_reference", own_core, "-O2"))
+    if own_level != opt:
+        matrix = matrix * _ratio(("cmsis_nn", "cortex-m4", opt), ("cmsis_nn", "cortex-m4", own_level))
     return loops, matrix
+
+
+def _ratio(wanted: tuple[str, str, str], has: tuple[str, str, str]) -> float:
+    """Median ratio of instructions per trip between two (library, core, level), over the loops that both have; 1 if
+    nothing was measured on both.
+    """
+    ratios = []
+    for (kernel, core, level), (loops, matrix) in read_table(wanted[0]).items():
+        other = read_table(has[0]).get((kernel, *has[1:]))
+        if (core, level) == wanted[1:] and other is not None:
+            mine = dict(zip(loops, matrix[:, :_ADDENDS].sum(axis=1), strict=True))
+            theirs = dict(zip(other[0], other[1][:, :_ADDENDS].sum(axis=1), strict=True))
+            ratios += [mine[loop] / theirs[loop] for loop in mine if theirs.get(loop, 0) > 1 and mine[loop] > 1]
+    return float(np.median(ratios)) if ratios else 1.0

@@ -1,8 +1,9 @@
 """CMSIS-NN kernels, int8 and int16x8: one module per operator family. Importing the package registers them."""
 
-from tinysim.cost.cpu.cmsis_nn import conv, depthwise, elementwise, matmul, pool
+from tinysim.cost.cpu.cmsis_nn import conv, depthwise, elementwise, matmul, pool, recurrent, wide
+from tinysim.cost.cpu.cmsis_nn.wide import LIBRARY_16
 
-__all__ = ["LIBRARY", "conv", "depthwise", "elementwise", "matmul", "pool"]
+__all__ = ["LIBRARY", "LIBRARY_16", "conv", "depthwise", "elementwise", "matmul", "pool", "recurrent", "wide"]
 
 #: name under which the selections are registered
 LIBRARY = "cmsis-nn"

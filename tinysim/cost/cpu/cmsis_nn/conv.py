@@ -163,7 +163,7 @@ CONVOLVE_1X1_S8 = Kernel("cmsis_nn", "arm_convolve_1x1_s8", convolve_1x1_s8)
 
 def needs_no_im2col(rows: Rows, path: str) -> Mask:
     """Rows whose patches lie in the input as they are: one tap without padding; with Helium also 1 x n on one row."""
-    mask = (rows.kernel_h * rows.kernel_w == 1) & (rows.pad_top + rows.pad_left == 0)
+    mask: Mask = (rows.kernel_h * rows.kernel_w == 1) & (rows.pad_top + rows.pad_left == 0)
     if path == "mve":
         mask |= (rows.in_h == 1) & (rows.kernel_h == 1) & (rows.out_w % 4 == 0) & (rows.dilation_w == 1)
     return mask

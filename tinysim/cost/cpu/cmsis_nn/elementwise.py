@@ -7,7 +7,7 @@ Source: github.com/ARM-software/CMSIS-NN, Source/BasicMathFunctions and Source/S
 
 from __future__ import annotations
 
-from tinysim.cost.cpu.kernel import Kernel, Mask, Rows, Trips, select_for
+from tinysim.cost.cpu.kernel import Kernel, Rows, Trips, always
 
 __all__ = ["ADD", "SOFTMAX", "elementwise_add_s8", "softmax_s8"]
 
@@ -26,15 +26,5 @@ def softmax_s8(rows: Rows, path: str) -> Trips:
 
 ADD = Kernel("cmsis_nn", "arm_elementwise_add_s8", elementwise_add_s8)
 SOFTMAX = Kernel("cmsis_nn", "arm_softmax_s8", softmax_s8)
-
-
-@select_for("cmsis-nn", "add", "sub")
-def select_add(rows: Rows, path: str) -> list[tuple[Kernel, Mask | None]]:
-    """`arm_elementwise_add_s8`; subtraction negates one multiplier."""
-    return [(ADD, None)]
-
-
-@select_for("cmsis-nn", "softmax")
-def select_softmax(rows: Rows, path: str) -> list[tuple[Kernel, Mask | None]]:
-    """`arm_softmax_s8`."""
-    return [(SOFTMAX, None)]
+always("cmsis-nn", ADD, "add", "sub")
+always("cmsis-nn", SOFTMAX, "softmax")

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinysim.cost.cpu.kernel import Kernel, Mask, Rows, Trips, select_for
+from tinysim.cost.cpu.kernel import Kernel, Rows, Trips, always
 
-__all__ = ["FULLY_CONNECTED", "fully_connected_s8", "select_fully_connected"]
+__all__ = ["FULLY_CONNECTED", "fully_connected_s8"]
 
 #: outputs that share a pass over the activations, and columns of an inner trip, by path
 OUTPUTS = {"plain": 3, "dsp": 2, "mve": 4}
@@ -42,9 +42,4 @@ def fully_connected_s8(rows: Rows, path: str) -> Trips:
 
 
 FULLY_CONNECTED = Kernel("cmsis_nn", "arm_fully_connected_s8", fully_connected_s8)
-
-
-@select_for("cmsis-nn", "fully_connected", "batch_matmul")
-def select_fully_connected(rows: Rows, path: str) -> list[tuple[Kernel, Mask | None]]:
-    """`arm_fully_connected_wrapper_s8`; `arm_batch_matmul_s8` runs the same product."""
-    return [(FULLY_CONNECTED, None)]
+always("cmsis-nn", FULLY_CONNECTED, "fully_connected", "batch_matmul")

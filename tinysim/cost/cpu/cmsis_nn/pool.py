@@ -9,7 +9,7 @@ Source: github.com/ARM-software/CMSIS-NN, Source/PoolingFunctions.
 from __future__ import annotations
 
 from tinysim.cost.cpu.geometry import taps_inside
-from tinysim.cost.cpu.kernel import Kernel, Mask, Rows, Trips, select_for
+from tinysim.cost.cpu.kernel import Kernel, Rows, Trips, always
 
 __all__ = ["AVGPOOL", "MAXPOOL", "avgpool_s8", "max_pool_s8"]
 
@@ -74,15 +74,5 @@ def max_pool_s8(rows: Rows, path: str) -> Trips:
 
 AVGPOOL = Kernel("cmsis_nn", "arm_avgpool_s8", avgpool_s8)
 MAXPOOL = Kernel("cmsis_nn", "arm_max_pool_s8", max_pool_s8)
-
-
-@select_for("cmsis-nn", "avg_pool2d")
-def select_avg_pool2d(rows: Rows, path: str) -> list[tuple[Kernel, Mask | None]]:
-    """`arm_avgpool_s8`."""
-    return [(AVGPOOL, None)]
-
-
-@select_for("cmsis-nn", "max_pool2d")
-def select_max_pool2d(rows: Rows, path: str) -> list[tuple[Kernel, Mask | None]]:
-    """`arm_max_pool_s8`."""
-    return [(MAXPOOL, None)]
+always("cmsis-nn", AVGPOOL, "avg_pool2d")
+always("cmsis-nn", MAXPOOL, "max_pool2d")

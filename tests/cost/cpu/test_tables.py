@@ -1,0 +1,45 @@
+"""The shipped tables: made by the script, complete, and named after loops that exist."""
+
+import numpy as np
+import pytest
+from counted_runs import fit_kernel, kernels_of, layer_table
+from regenerate_tables import TABLE_RUNS, rounded
+
+from tinysim.cost.cpu.fit import read_expectations
+from tinysim.cost.cpu.kernel import PATHS, SELECTIONS, Rows
+from tinysim.cost.cpu.per_trip import read_table
+
+
+@pytest.mark.parametrize("table", list(TABLE_RUNS))
+def test_tables_are_what_the_script_makes(table):
+    library, runs, _ = TABLE_RUNS[table]
+    shipped = read_table(table)
+    for kernel, core, opt, chosen in kernels_of(runs(), library):
+        if core not in ("cortex-m4", "cortex-m55"):
+            continue
+        loops, matrix = fit_kernel(kernel, core, chosen)
+        assert shipped[kernel.name, core, opt][0] == tuple(loops)
+        made = np.vectorize(rounded, otypes=[float])(matrix)
+        np.testing.assert_allclose(shipped[kernel.name, core, opt][1], made, rtol=0.02, atol=0.05)
+
+
+@pytest.mark.parametrize("table", list(TABLE_RUNS))
+def test_expectations_name_loops_of_their_kernel(table):
+    for kernel in {name for name, _, _ in read_table(table)}:
+        loops = {loop for key, (names, _) in read_table(table).items() if key[0] == kernel for loop in names}
+        for expectation in read_expectations(table, kernel):
+            assert expectation.loop in loops
+            assert not expectation.like or expectation.like in loops
+
+
+def test_every_kernel_has_its_loops_in_a_table():
+    _, runs, _ = TABLE_RUNS["cmsis_nn"]
+    one_row = Rows(layer_table(runs()[:1]), slice(None))
+    for (_, kind), selection in SELECTIONS.items():
+        for kernel, _ in selection(one_row, "dsp"):
+            tables = {
+                core: loops for (name, core, _), (loops, _) in read_table(kernel.library).items() if name == kernel.name
+            }
+            assert tables, (kind, kernel.name)
+            for core, loops in tables.items():
+                assert set(loops) <= set(kernel.trips(one_row, PATHS[core])), (kind, core)

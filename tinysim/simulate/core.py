@@ -1,0 +1,171 @@
+"""A core under a scheduler: the most urgent ready job runs; others wait, and so does the core when there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
+
+import simpy
+
+from tinysim.simulate.npu import Npu
+from tinysim.simulate.port import Master, Port
+from tinysim.simulate.records import Track
+from tinysim.simulate.soc import SocSpec
+from tinysim.simulate.stream import Pause, Stream, run_stream
+from tinysim.simulate.ticks import RESCHEDULE, Env, Events, fire
+from tinysim.simulate.work import NpuWork, Work
+
+__all__ = ["Core", "Job", "core_process"]
+
+
+class Job:
+    """One release of a task."""
+
+    __slots__ = (
+        "deadline",
+        "end",
+        "label",
+        "number",
+        "on_end",
+        "place",
+        "position",
+        "priority",
+        "release",
+        "start",
+        "stream",
+        "task",
+        "works",
+    )  # fmt: skip
+
+    def __init__(
+        self, task: str, number: int, works: tuple[Work | NpuWork, ...], *, priority: int, release: int,
+        deadline: int | None = None, on_end: Callable[[Job], None],
+    ) -> None:  # fmt: skip
+        self.task, self.number, self.works, self.priority = task, number, works, priority
+        self.release, self.deadline, self.on_end = release, deadline, on_end
+        self.label = f"{task}#{number}"
+        self.position = 0
+        self.stream: Stream | None = None
+        self.place: int | None = None
+        self.start: int | None = None
+        self.end: int | None = None
+
+
+class Core:
+    """Ready jobs of one core, and the one that runs."""
+
+    def __init__(
+        self, env: Env, soc: SocSpec, master: Master, track: Track, ports: dict[str, Port],
+        npu: Npu | None, *, every_burst: bool,
+    ) -> None:  # fmt: skip
+        self.env, self.soc, self.master, self.track, self.ports = env, soc, master, track, ports
+        self.npu, self.every_burst = npu, every_burst
+        self.watts = soc.run_w or 0.0
+        self.ready: list[tuple[int, int, Job]] = []
+        self.running: Job | None = None
+        self.last: Job | None = None
+        self.resting = False
+        self.pause = Pause()
+        self._places = count()
+        self._check_due = False
+        self.process = env.process(core_process(env, self))
+
+    def add(self, job: Job) -> None:
+        """Make a job ready. Who runs is settled at the end of the tick, when all releases are in."""
+        if job.place is None:
+            job.place = next(self._places)
+        heappush(self.ready, (-job.priority, job.place, job))
+        if not self._check_due:
+            self._check_due = True
+            event = self.env.event()
+            event.callbacks.append(self._check)
+            fire(self.env, event, RESCHEDULE)
+
+    def _check(self, _: simpy.Event) -> None:
+        self._check_due = False
+        if self.resting:
+            self.process.interrupt()
+        elif self.soc.scheduler == "preemptive" and self.overtaken():
+            if self.pause.open:
+                self.process.interrupt()
+            else:
+                self.pause.asked = True
+
+    def overtaken(self) -> bool:
+        """Whether a ready job is more urgent than the one that runs."""
+        return self.running is not None and bool(self.ready) and -self.ready[0][0] > self.running.priority
+
+    def stream(self, work: Work) -> Stream:
+        """Work on this core's ports."""
+        uses = [(self.ports[use.memory], use.cycles, use.n_bytes) for use in work.uses]
+        return Stream(self.master, work.cycles, uses, burst_bytes=self.soc.core_burst_bytes)
+
+
+def core_process(env: Env, core: Core) -> Events:
+    """Run the most urgent ready job until it ends, is overtaken or goes to the accelerator; rest if there is none."""
+    while True:
+        if core.ready:
+            job = heappop(core.ready)[2]
+            core.running, core.pause = job, Pause()
+            yield from _switch(env, core, job)
+            yield from _execute(env, core, job)
+            core.running = None
+        else:
+            yield from _rest(env, core)
+
+
+def _switch(env: Env, core: Core, job: Job) -> Events:
+    if core.soc.switch_cycles and core.last is not None and core.last is not job:
+        core.track.begin(env.now, "switch", "switch", job=job.label, watts=core.watts)
+        yield env.timeout(core.soc.switch_cycles)
+        core.track.end(env.now)
+    core.last = job
+
+
+def _execute(env: Env, core: Core, job: Job) -> Events:
+    if job.start is None:
+        job.start = env.now
+    while job.position < len(job.works):
+        work = job.works[job.position]
+        if isinstance(work, NpuWork):
+            job.position += 1
+            assert core.npu is not None, "a system checks that its accelerator exists"
+            core.npu.submit(job, work, core)
+            return
+        if job.stream is None:
+            job.stream = core.stream(work)
+        core.track.begin(env.now, work.name, work.kind, job=job.label, stream=job.stream, watts=core.watts)
+        ended = yield from run_stream(env, job.stream, core.pause, every_burst=core.every_burst)
+        core.track.end(env.now)
+        if ended:
+            job.position, job.stream = job.position + 1, None
+        if not ended or (job.position < len(job.works) and core.soc.scheduler == "cooperative" and core.overtaken()):
+            core.add(job)
+            return
+    job.end = env.now
+    job.on_end(job)
+
+
+def _rest(env: Env, core: Core) -> Events:
+    """Wait for an interrupt; fall asleep after a while if there is a sleep state; wake up."""
+    sleep, soc, track = core.soc.sleep, core.soc, core.track
+    wait = 0 if sleep is None else soc.ticks(sleep.after_s)
+    core.resting = True
+    try:
+        if sleep is None or wait:
+            track.begin(env.now, "idle", "idle", watts=soc.idle_w)
+            yield env.event() if sleep is None else env.timeout(wait)
+            track.end(env.now)
+        assert sleep is not None, "without a sleep state only an interrupt ends the wait"
+        track.begin(env.now, sleep.name, "sleep", watts=sleep.power_w)
+        yield env.event()
+    except simpy.Interrupt:
+        pass
+    core.resting = False
+    asleep = track.kind == "sleep" and env.now > track.start
+    track.end(env.now)
+    if asleep and sleep is not None and sleep.wake_s:
+        track.begin(env.now, "wake up", "wake", watts=core.watts)
+        yield env.timeout(soc.ticks(sleep.wake_s))
+        track.end(env.now)

@@ -1,0 +1,178 @@
+"""What a master does, in ticks: cycles alone on the bus, and for how many of them it holds which memory's port.
+
+From a deployment, a core holds a port for one cycle per access that no cache answers, plus the stall that the closed
+form charges for it. All cycles of a layer together are those of the closed form.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysim.cost.traffic import cache_misses
+from tinysim.deploy.costs import layer_costs
+from tinysim.deploy.deployment import Deployment
+from tinysim.errors import InputError
+
+__all__ = ["NpuLayer", "NpuWork", "Use", "Work", "inference_works", "npu_layers"]
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Use of one memory's port."""
+
+    memory: str
+    cycles: int
+    """ticks for which the port is held"""
+    n_bytes: int
+    """bytes moved"""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A stretch of work of a core: a layer, an interrupt routine."""
+
+    name: str
+    cycles: int
+    """ticks without contention"""
+    uses: tuple[Use, ...] = ()
+    kind: str = "layer"
+    """kind of its spans"""
+
+    def __post_init__(self) -> None:
+        held = sum(use.cycles for use in self.uses)
+        if self.cycles < 0 or held > self.cycles or any(use.cycles < 0 or use.n_bytes < 0 for use in self.uses):
+            raise InputError(
+                f"work {self.name!r}: needs 0 <= cycles that ports are held <= cycles; got {held} of {self.cycles}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class NpuLayer:
+    """An operator on an accelerator: what its cost model knows of it."""
+
+    name: str
+    compute_cycles: int
+    """ticks of the array, tiles at hand"""
+    moves: tuple[Use, ...] = ()
+    """what the tiles move, by memory"""
+    tiles: int = 1
+    """tiles that the operator is cut into"""
+
+    @property
+    def bound_cycles(self) -> int:
+        """Ticks below which no schedule can fall: the busiest of the array and the memories."""
+        return max([self.compute_cycles, *(use.cycles for use in self.moves)])
+
+
+@dataclass(frozen=True, slots=True)
+class NpuWork:
+    """A command stream: the core starts it, leaves, and is interrupted at its end."""
+
+    name: str
+    layers: tuple[NpuLayer, ...]
+
+
+def inference_works(deployment: Deployment, clock_hz: float | None = None) -> tuple[Work, ...]:
+    """The layers of one inference on a core, and what the runtime spends once.
+
+    clock_hz: base clock that ticks count; the deployment's own if None.
+
+    Raises:
+        UnsupportedOperator: a kind that the kernel library cannot price.
+    """
+    target = deployment.target
+    costs = layer_costs(deployment.table, target, deployment.priced)
+    c, traffic, counts, table = costs.cycles, costs.traffic, costs.counts, deployment.table
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weight_loads = np.nan_to_num(counts.loads * traffic.weight_read_bytes / counts.load_bytes)
+    missed_weights = cache_misses(
+        traffic.weight_read_bytes, footprint_bytes=table.weight_bytes, cache_bytes=target.weights.cache_bytes
+    )
+    moved = traffic.sram_read_bytes + traffic.sram_write_bytes
+    missed_data = cache_misses(
+        moved, footprint_bytes=table.in_bytes + table.out_bytes, cache_bytes=target.activations.cache_bytes
+    )
+    data_accesses = counts.loads - weight_loads + counts.stores
+    fetches = counts.branches_taken if not np.any(target.code.cache_bytes) else np.zeros_like(moved)
+    place = target.placement
+    held = (
+        (place.activations.name, _reaching(data_accesses, moved, missed_data) + c.data_stall, missed_data),
+        (place.weights.name, _reaching(weight_loads, traffic.weight_read_bytes, missed_weights) + c.weight_stall,
+         missed_weights),
+        (place.code.name, fetches + c.fetch_stall, fetches * target.code.line_bytes),
+    )  # fmt: skip
+    works = [
+        Work(
+            name, cycles, _fitting(cycles, [(memory, int(np.rint(h[i])), int(np.rint(b[i]))) for memory, h, b in held])
+        )
+        for i, (name, cycles) in enumerate(zip(deployment.names, c.total.astype(np.int64).tolist(), strict=True))
+        if cycles
+    ]
+    once = int(np.rint(target.factors.inference_overhead_cycles))
+    works += [Work("runtime", once)] if once else []
+    if clock_hz is None or clock_hz == target.clock_hz:
+        return tuple(works)
+    return tuple(_at_clock(work, clock_hz / target.clock_hz) for work in works)
+
+
+def npu_layers(
+    names: Sequence[str],
+    compute_cycles: NDArray[np.float64],
+    memory_cycles: dict[str, NDArray[np.float64]],
+    memory_bytes: dict[str, NDArray[np.float64]],
+    *,
+    tiles: NDArray[np.int64] | int = 8,
+    ratio: float = 1.0,
+) -> tuple[NpuLayer, ...]:
+    """Operators of an accelerator from the columns of its cost model.
+
+    names: n operators; compute_cycles, and by memory the cycles and bytes of its accesses, each of shape (n,).
+    tiles: tiles of each operator. ratio: base clock over the accelerator's clock.
+    """
+    count = np.broadcast_to(tiles, (len(names),))
+    return tuple(
+        NpuLayer(
+            name,
+            math.ceil(float(compute_cycles[i]) * ratio),
+            tuple(
+                Use(memory, math.ceil(float(cycles[i]) * ratio), round(float(memory_bytes[memory][i])))
+                for memory, cycles in memory_cycles.items()
+                if cycles[i] > 0
+            ),
+            int(count[i]),
+        )
+        for i, name in enumerate(names)
+    )
+
+
+def _reaching(
+    accesses: NDArray[np.float64], n_bytes: NDArray[np.float64], missed: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Accesses that go past the cache: in proportion to the bytes that miss it."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: NDArray[np.float64] = np.nan_to_num(accesses * missed / n_bytes)
+    return found
+
+
+def _fitting(cycles: int, held: list[tuple[str, int, int]]) -> tuple[Use, ...]:
+    """Uses whose held cycles fit into the work.
+
+    A core that issues two accesses a cycle holds two ports at once; here they are held in turn, within the layer.
+    """
+    left, uses = cycles, []
+    for memory, port_cycles, n_bytes in held:
+        if port_cycles or n_bytes:
+            uses.append(Use(memory, min(port_cycles, left), n_bytes))
+            left -= uses[-1].cycles
+    return tuple(uses)
+
+
+def _at_clock(work: Work, ratio: float) -> Work:
+    """The same work in ticks of a clock `ratio` times as fast."""
+    uses = tuple(replace(use, cycles=math.floor(use.cycles * ratio)) for use in work.uses)
+    return replace(work, cycles=math.ceil(work.cycles * ratio), uses=uses)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tinysim.errors import UnknownNetwork
+from tinysim.errors import NetworkError, UnknownNetwork
 from tinysim.network.load import list_networks, load_network
 from tinysim.network.zoo import describe
 
@@ -103,3 +103,49 @@ def test_macs_to_the_digits_published(row: dict[str, str]) -> None:
     digits = len(row["mmacs"].partition(".")[2])
     unit = 10.0**-digits if digits else 10.0
     assert load_network(row["zoo_name"]).macs / 1e6 == pytest.approx(float(row["mmacs"]), abs=0.501 * unit)
+
+
+PUBLIC = pd.read_csv(DATA / "public_counts.csv")
+
+
+@pytest.mark.parametrize("row", PUBLIC.to_dict("records"), ids=lambda r: r["zoo_name"])
+def test_public_parameter_counts(row: dict[str, float]) -> None:
+    """Public counts have two parameters of a batch norm where the folded network has one bias."""
+    network = load_network(str(row["zoo_name"]))
+    table = network.table()
+    channels = int(table.out_c[table.is_kind("conv2d", "depthwise_conv2d")].sum())
+    assert network.params + row["norm_params_per_channel"] * channels == row["params"]
+    if row["mmacs"] == row["mmacs"]:
+        assert network.macs / 1e6 == pytest.approx(row["mmacs"], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "mmacs", "mparams"),
+    [
+        ("mcunet-in2", 67.3, 0.73),
+        ("mcunet-vww1", 11.6, 0.43),
+        ("proxyless-mobile-w0.3-176", 38.3, 0.75),
+        ("mobilenet-v3-small-224", 56.5, 2.54),
+    ],
+)
+def test_published_sizes(name: str, mmacs: float, mparams: float) -> None:
+    network = load_network(name)
+    assert network.macs / 1e6 == pytest.approx(mmacs, abs=0.06)
+    assert network.params / 1e6 == pytest.approx(mparams, abs=0.012)
+
+
+def test_etinynet_counts_four_parameters_per_norm() -> None:
+    network = load_network("etinynet-1.0-224")
+    table = network.table()
+    channels = int(table.out_c[table.is_kind("conv2d", "depthwise_conv2d")].sum())
+    assert round((network.params + 3 * channels) / 1000) == 976
+
+
+def test_parametric_names_refuse_what_is_impossible() -> None:
+    with pytest.raises(UnknownNetwork, match="6 n \\+ 2"):
+        load_network("resnet-9-32")
+    with pytest.raises(UnknownNetwork, match="accepted: 0 to 4"):
+        load_network("efficientnet-lite7")
+    with pytest.raises(NetworkError, match=r"does not fit|every axis"):
+        load_network("squeezenet-1.1-4")
+    assert load_network("mobilenet-v2-0.5-160-c10").tensors[0].shape == (1, 160, 160, 3)

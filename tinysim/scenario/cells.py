@@ -1,0 +1,74 @@
+"""The battery of a scenario as a cell of `tinysim.supply`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tinysim.errors import SpecError
+from tinysim.scenario.plan import Battery
+from tinysim.scenario.spec import CellSpec, Supply
+from tinysim.supply.ageing import self_discharge_per_s
+from tinysim.supply.batteries import IdealCell, KiBaM, PeukertCell, RakhmatovVrudhula
+from tinysim.supply.cell import Cell
+from tinysim.supply.presets import BatterySpec, load_battery
+
+__all__ = ["build_battery"]
+
+
+def build_battery(supply: Supply) -> Battery:
+    """Cell, converter and limits.
+
+    Raises:
+        SpecError: a rail that the converter cannot make, or a preset that does not exist.
+    """
+    preset = load_battery(supply.cell.preset) if supply.cell.preset is not None else None
+    rail = supply.rail or supply.voltage
+    converter = supply.converter
+    if converter.kind != "buck" and converter.kind != "ldo" and rail != supply.voltage:
+        raise SpecError(
+            f"supply.rail: {rail:g} V differs from the cell's {supply.voltage:g} V and there is no converter"
+        )
+    if rail > supply.voltage:
+        raise SpecError(f"supply.rail: a {converter.kind} cannot make {rail:g} V of {supply.voltage:g} V")
+    gain = rail / (converter.efficiency * supply.voltage) if converter.efficiency is not None else 1.0
+    limit = preset.max_current if preset is not None else None
+    ohm = preset.resistance if preset is not None else None
+    cutoff = preset.cutoff if preset is not None else None
+    return Battery(
+        cell=_cell(supply.cell, preset),
+        voltage_v=supply.voltage,
+        rail_v=rail,
+        gain=gain,
+        quiescent_a=converter.quiescent,
+        resistance_ohm=supply.resistance or (ohm.si if ohm is not None else 0.0),
+        brownout_v=supply.brownout if supply.brownout is not None else cutoff.si if cutoff is not None else None,
+        max_current_a=supply.max_current if supply.max_current is not None else limit.si if limit is not None else None,
+        buffer_f=supply.buffer.capacitance if supply.buffer is not None else 0.0,
+        buffer_esr_ohm=supply.buffer.esr if supply.buffer is not None else 0.0,
+    )
+
+
+def _cell(spec: CellSpec, preset: BatterySpec | None) -> Cell:
+    if preset is not None:
+        cell = preset.cell()
+        own = self_discharge_per_s(spec.self_discharge) if spec.self_discharge else cell.self_discharge_per_s
+        return replace(cell, capacity_c=cell.capacity_c * spec.usable, self_discharge_per_s=own)
+    assert spec.capacity is not None
+    common = {
+        "capacity_c": spec.capacity * spec.usable,
+        "self_discharge_per_s": self_discharge_per_s(spec.self_discharge),
+    }
+    match spec.model:
+        case "peukert":
+            assert spec.exponent is not None
+            assert spec.rated is not None
+            return PeukertCell(**common, exponent=spec.exponent, rated_s=spec.rated)
+        case "kibam":
+            assert spec.available_share is not None
+            assert spec.well_rate is not None
+            return KiBaM(**common, available_share=spec.available_share, rate_per_s=spec.well_rate)
+        case "rakhmatov":
+            assert spec.beta is not None
+            return RakhmatovVrudhula(**common, beta=spec.beta)
+        case _:
+            return IdealCell(**common)

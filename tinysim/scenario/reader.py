@@ -1,0 +1,84 @@
+"""Read scenario files; errors name file, line and field."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from tinysim.device.library import read_yaml
+from tinysim.errors import SpecError
+from tinysim.figures import Spec
+
+__all__ = ["Origin", "read_spec"]
+
+S = TypeVar("S", bound=Spec)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the fields of a specification stand in its file."""
+
+    file: str
+    lines: dict[tuple[str, ...], int]
+
+    def place(self, field: Sequence[str | int]) -> str:
+        """ "file.yaml line 12, activities.listen" of a field, with the line of the nearest field above it that has one."""
+        parts = tuple(str(part) for part in field)
+        shown = ".".join(parts)
+        for n in range(len(parts), 0, -1):
+            if parts[:n] in self.lines:
+                return f"{self.file} line {self.lines[parts[:n]]}, {shown}"
+        return f"{self.file}, {shown}" if shown else self.file
+
+    def annotate(self, message: str) -> str:
+        """A message that begins with a field, "a.b.0: ...", with file and line in front."""
+        field = message.split(":", 1)[0]
+        known = "." in field and (field.split(".")[0],) in self.lines
+        return f"{self.place(field.split('.'))}{message[len(field) :]}" if known else f"{self.file}: {message}"
+
+
+def _lines(node: yaml.Node | None, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], int]:
+    found: dict[tuple[str, ...], int] = {}
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*path, str(key.value))
+            found[here] = key.start_mark.line + 1
+            found |= _lines(value, here)
+    elif isinstance(node, yaml.SequenceNode):
+        for position, value in enumerate(node.value):
+            here = (*path, str(position))
+            found[here] = value.start_mark.line + 1
+            found |= _lines(value, here)
+    return found
+
+
+def read_spec(model: type[S], path: str | Path) -> tuple[S, Origin]:
+    """Read a specification and remember the line of each field.
+
+    Raises:
+        SpecError: the file cannot be read, or a field is wrong; the message names line and field.
+    """
+    file = Path(path)
+    data = read_yaml(file)
+    origin = Origin(file.name, _lines(yaml.compose(file.read_text(encoding="utf-8"), yaml.SafeLoader)))
+    try:
+        return model.model_validate(data), origin
+    except ValidationError as error:
+        first = error.errors()[0]
+        # pydantic adds the tag of a union to the path; the file does not have it
+        field: list[str | int] = []
+        for part in first["loc"]:
+            if tuple(map(str, [*field, part])) in origin.lines or not _is_tag(part):
+                field.append(part)
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        message = first["msg"].removeprefix("Value error, ")
+        raise SpecError(f"{origin.place(field)}: {message}{more}") from error
+
+
+def _is_tag(part: str | int) -> bool:
+    return part in {"run", "sense", "features", "infer", "send"}

@@ -22,7 +22,7 @@ from tinysim.network.graph import Network
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["PLANNERS", "ArenaPlan", "MemoryPolicy", "plan_arena"]
+__all__ = ["PLANNERS", "ArenaPlan", "MemoryPolicy", "plan_arena", "plan_buffers"]
 
 
 def _with_liveness_bound(planner: Callable[[Buffers], Ints]) -> Callable[[Buffers], Packing]:
@@ -126,31 +126,34 @@ class ArenaPlan:
 
 
 def plan_arena(network: Network, policy: MemoryPolicy | None = None) -> ArenaPlan:
-    """Plan the arena of a network.
+    """Plan the arena of a network run layer by layer.
 
     Raises:
-        SpecError: the policy names an unknown planner, kernel library or persistent part.
+        SpecError: the policy names an unknown planner, kernel library, in-place rule or persistent part.
     """
     policy = policy or MemoryPolicy()
+    return plan_buffers(network, lifetimes(network, alignment=policy.alignment), policy)
+
+
+def plan_buffers(network: Network, buffers: Buffers, policy: MemoryPolicy) -> ArenaPlan:
+    """Plan given lifetimes of a network's tensors: in-place ties and kernel scratch are added as the policy says.
+
+    Raises:
+        SpecError: see `plan_arena`.
+    """
     if policy.planner not in PLANNERS:
         raise SpecError(f"memory planner {policy.planner!r} is unknown; {nearest(policy.planner, PLANNERS)}")
-    buffers = planned_buffers(network, policy)
-    return ArenaPlan(policy, buffers, PLANNERS[policy.planner](buffers), _persistent(network, policy, buffers))
-
-
-def planned_buffers(network: Network, policy: MemoryPolicy) -> Buffers:
-    """Tensors and kernel scratch memory that the policy's planner places."""
-    buffers = lifetimes(network, alignment=policy.alignment)
     if policy.in_place:
         buffers = tie_in_place(network, buffers, policy.in_place)
     scratch = scratch_bytes(network.table(), kernels=policy.kernels, core=policy.core)
     names = [op.name or f"operator {i} ({op.kind})" for i, op in enumerate(network.ops)]
-    return with_scratch(buffers, scratch, names, alignment=policy.alignment)
+    buffers = with_scratch(buffers, scratch, names, alignment=policy.alignment)
+    n_scratch = int(np.count_nonzero(scratch))
+    return ArenaPlan(policy, buffers, PLANNERS[policy.planner](buffers), _persistent(network, policy, n_scratch))
 
 
-def _persistent(network: Network, policy: MemoryPolicy, buffers: Buffers) -> int:
+def _persistent(network: Network, policy: MemoryPolicy, n_scratch: int) -> int:
     if policy.persistent == "tflm":
-        n_scratch = int((buffers.tensor < 0).sum())
         return tflm_tail(network, policy.kernels, ptr_bytes=policy.ptr_bytes, core=policy.core, n_scratch=n_scratch)
     variables = sum(t.n_bytes for t in network.tensors if t.is_variable)
     if policy.persistent == "tinyengine":

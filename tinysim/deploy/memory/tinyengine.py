@@ -1,12 +1,16 @@
-"""TinyEngine's static buffers beside its activation arena."""
+"""TinyEngine: static buffers beside the activation arena, and the lifetimes its scheduler gives patches."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from tinysim.deploy.memory.buffers import Buffers, lifetimes
+from tinysim.deploy.memory.in_place import tie_in_place
+from tinysim.deploy.memory.regions import Region, needed_regions, split_tensor
+from tinysim.network.graph import Network
 from tinysim.network.table import LayerTable
 
-__all__ = ["tinyengine_static_bytes"]
+__all__ = ["tinyengine_patch_buffers", "tinyengine_static_bytes"]
 
 _STEM_KERNEL_BYTES = 864
 """32 filters of 3 x 3 x 3, unpacked for the stem's own kernel"""
@@ -26,3 +30,29 @@ def tinyengine_static_bytes(table: LayerTable) -> int:
     im2col = np.where(table.is_family("conv", "matmul"), 4 * table.kernel_h * table.kernel_w * table.in_c, 0)
     stem = table.is_kind("conv2d") & (table.in_c == 3) & (table.kernel_h == 3) & (table.kernel_w == 3)
     return int(np.where(depthwise, 2 * rows * columns, im2col).max(initial=0)) + _STEM_KERNEL_BYTES * bool(stem.any())
+
+
+def tinyengine_patch_buffers(network: Network, split: int, grid: int) -> Buffers:
+    """Lifetimes with the first `split` operators in grid x grid patches, as TinyEngine's scheduler sees them.
+
+    A patch is the receptive field of floor(side / grid) outputs with its padding. The split tensor is kept whole, from
+    the start to the end of the network, for the scheduler has cut its tie to the operators; for the same reason it
+    never frees the patch's own output, unless that lies in its depthwise convolution's input.
+
+    Source: mit-han-lab/tinyengine 47bb283, PatchBasedUtil, InputResizer, GeneralMemoryScheduler.
+    """
+    whole = split_tensor(network, split)
+    side = np.array([max(network.tensors[whole].shape[1:3]) // grid])
+    regions = needed_regions(network, split, Region(side * 0, side, side * 0, side), padded=True)
+    buffers = lifetimes(network, alignment=1)
+    size, last = buffers.size.copy(), buffers.last.copy()
+    pixels = {t: int(np.prod(network.tensors[t].shape[1:3])) for t in regions}
+    for row, t in enumerate(buffers.tensor.tolist()):
+        if t in regions:
+            size[row] = size[row] // pixels[t] * int(regions[t].pixels[0])
+    steps = len(network.ops)
+    row = int(np.flatnonzero(buffers.tensor == whole)[0])
+    last[row] = split if network.ops[split - 1].kind == "depthwise_conv2d" else steps
+    patched = Buffers(size, buffers.first, last, buffers.tensor, buffers.name, buffers.root)
+    tied = tie_in_place(network, patched, frozenset({"depthwise", "view"}))
+    return tied.extended(Buffers.of([network.tensors[whole].n_bytes], [0], [steps]))

@@ -1,0 +1,103 @@
+"""`fit_memory`: the cheapest way to run a network within a given memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from tinysim.deploy.memory.buffers import Buffers
+from tinysim.deploy.memory.channels import channel_buffers, channel_segments
+from tinysim.deploy.memory.patches import patch_buffers, patch_work, streaming_buffers
+from tinysim.deploy.memory.plan import ArenaPlan, MemoryPolicy, plan_arena, plan_buffers
+from tinysim.deploy.memory.regions import patchable_splits, split_tensor
+from tinysim.deploy.memory.reorder import least_peak_order, reordered
+from tinysim.errors import DoesNotFit
+from tinysim.network.graph import Network
+
+__all__ = ["MemorySchedule", "fit_memory", "memory_schedules"]
+
+#: grids that the search tries, rows by columns
+GRIDS = ((2, 1), (2, 2), (3, 1), (3, 3), (4, 1), (4, 4), (6, 6), (8, 1))
+#: numbers of channel groups that the search tries
+GROUPS = (2, 4, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySchedule:
+    """A way to run a network, its arena, and the multiply-accumulates that it repeats."""
+
+    kind: str
+    """"layers", "reordered", "channels", "streaming" or "patches\""""
+    detail: str
+    plan: ArenaPlan = field(repr=False)
+    overhead: float = 0.0
+    """share of multiply-accumulates beyond those of the network"""
+    split: int = 0
+    """operators before the split, for streaming and patches"""
+    rows: int = 1
+    columns: int = 1
+    order: tuple[int, ...] = ()
+    """order of the operators, if reordered"""
+
+    @property
+    def peak_bytes(self) -> int:
+        """Arena that the schedule needs."""
+        return self.plan.peak_bytes
+
+
+def memory_schedules(network: Network, policy: MemoryPolicy) -> Iterator[MemorySchedule]:
+    """All schedules the search knows for a network, in no order: layers as they are, other orders, partial ones."""
+    plain = plan_arena(network, policy)
+    yield MemorySchedule("layers", "layer by layer", plain)
+    found = least_peak_order(network)
+    if found.order != tuple(range(len(network.ops))):
+        plan = plan_arena(reordered(network, found.order), policy)
+        yield MemorySchedule("reordered", "operators in the order of least peak", plan, order=found.order)
+
+    def planned(buffers: Buffers) -> ArenaPlan:
+        return plan_buffers(network, buffers, policy)
+
+    for first, last in channel_segments(network):
+        for groups in GROUPS:
+            plan = planned(channel_buffers(network, first, last, groups, alignment=policy.alignment))
+            yield MemorySchedule("channels", f"operators {first} to {last} in {groups} groups of channels", plan)
+    for split in patchable_splits(network):
+        plan = planned(streaming_buffers(network, split, alignment=policy.alignment))
+        yield MemorySchedule("streaming", f"rows through the first {split} operators", plan, split=split)
+        height, width = network.tensors[split_tensor(network, split)].shape[1:3]
+        for rows, columns in GRIDS:
+            if rows <= height and columns <= width:
+                work = patch_work(network, split, rows, columns)
+                plan = planned(patch_buffers(network, work, split, alignment=policy.alignment))
+                detail = f"{rows} x {columns} patches through the first {split} operators"
+                yield MemorySchedule("patches", detail, plan, work.overhead, split, rows, columns)
+
+
+def fit_memory(
+    network: Network,
+    sram_bytes: int,
+    policy: MemoryPolicy | None = None,
+    *,
+    cost: Callable[[MemorySchedule], float] | None = None,
+) -> MemorySchedule:
+    """The cheapest schedule whose arena fits, by `cost` (default: repeated multiply-accumulates), then by arena.
+
+    Raises:
+        DoesNotFit: none does; the message names need, have and the three smallest schedules.
+    """
+    policy = policy or MemoryPolicy()
+    plain = plan_arena(network, policy)
+    if plain.peak_bytes <= sram_bytes and cost is None:
+        return MemorySchedule("layers", "layer by layer", plain)
+    known = list(memory_schedules(network, policy))
+    price = cost or (lambda schedule: schedule.overhead)
+    fitting = [schedule for schedule in known if schedule.peak_bytes <= sram_bytes]
+    if fitting:
+        return min(fitting, key=lambda schedule: (price(schedule), schedule.peak_bytes))
+    best: dict[str, MemorySchedule] = {}
+    for schedule in sorted(known, key=lambda schedule: schedule.peak_bytes):
+        best.setdefault(schedule.kind, schedule)
+    nearest = "; ".join(f"{s.peak_bytes:,} B by {s.detail}" for s in list(best.values())[:3])
+    raise DoesNotFit(
+        f"{network.name}: its arena needs {plain.peak_bytes:,} B, {sram_bytes:,} B are there; smallest found: {nearest}"
+    )

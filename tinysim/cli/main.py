@@ -16,6 +16,7 @@ __all__ = ["cli", "main"]
 
 #: subcommand -> (module, one line of help)
 COMMANDS = {
+    "battery": ("tinysim.cli.battery", "How long does a battery last, and what eats it?"),
     "devices": ("tinysim.cli.devices", "List boards, compare them, or show one with the source of each figure."),
     "estimate": ("tinysim.cli.estimate", "Predict cycles, latency, memory and energy of one inference."),
     "networks": ("tinysim.cli.networks", "List the networks of the zoo."),

@@ -54,21 +54,23 @@ def _cell(spec: CellSpec, preset: BatterySpec | None) -> Cell:
         own = self_discharge_per_s(spec.self_discharge) if spec.self_discharge else cell.self_discharge_per_s
         return replace(cell, capacity_c=cell.capacity_c * spec.usable, self_discharge_per_s=own)
     assert spec.capacity is not None
-    common = {
-        "capacity_c": spec.capacity * spec.usable,
-        "self_discharge_per_s": self_discharge_per_s(spec.self_discharge),
-    }
+    size, leak = spec.capacity * spec.usable, self_discharge_per_s(spec.self_discharge)
     match spec.model:
         case "peukert":
             assert spec.exponent is not None
             assert spec.rated is not None
-            return PeukertCell(**common, exponent=spec.exponent, rated_s=spec.rated)
+            return PeukertCell(capacity_c=size, self_discharge_per_s=leak, exponent=spec.exponent, rated_s=spec.rated)
         case "kibam":
             assert spec.available_share is not None
             assert spec.well_rate is not None
-            return KiBaM(**common, available_share=spec.available_share, rate_per_s=spec.well_rate)
+            return KiBaM(
+                capacity_c=size,
+                self_discharge_per_s=leak,
+                available_share=spec.available_share,
+                rate_per_s=spec.well_rate,
+            )
         case "rakhmatov":
             assert spec.beta is not None
-            return RakhmatovVrudhula(**common, beta=spec.beta)
+            return RakhmatovVrudhula(capacity_c=size, self_discharge_per_s=leak, beta=spec.beta)
         case _:
-            return IdealCell(**common)
+            return IdealCell(capacity_c=size, self_discharge_per_s=leak)

@@ -131,7 +131,7 @@ def load_scenario(path: str | Path) -> tuple[Scenario, Origin]:
 
 
 def battery_life(
-    scenario: Scenario | str | Path, *, runs: int = 400, seed: int = 0, horizon_s: float = math.inf
+    scenario: Scenario | str | Path, *, runs: int = 200, seed: int = 0, horizon_s: float = math.inf
 ) -> BatteryLife:
     """Lifetime of a scenario's battery with its interval.
 
@@ -164,5 +164,5 @@ def battery_life(
     return BatteryLife(plan, mean, run, lifetimes(plan, runs=runs, seed=seed), tuple(tornado(plan)))
 
 
-#: Events after which the stepping stops of itself: about a minute of computing.
-_MAX_EVENTS = 5e8
+#: Events after which the stepping stops of itself: about two seconds of computing.
+_MAX_EVENTS = 2e7

@@ -27,7 +27,7 @@ class Origin:
     lines: dict[tuple[str, ...], int]
 
     def place(self, field: Sequence[str | int]) -> str:
-        """ "file.yaml line 12, activities.listen" of a field, with the line of the nearest field above it that has one."""
+        """File, line and path of a field; the line is that of the nearest field above it that has one."""
         parts = tuple(str(part) for part in field)
         shown = ".".join(parts)
         for n in range(len(parts), 0, -1):

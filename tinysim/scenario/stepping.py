@@ -132,10 +132,9 @@ def _scan(a: Array, c: Array, z0: float) -> Array:
     """z_i = a_i z_{i-1} + c_i for all i, composed in rows of `_COLUMNS` maps (where e^{lambda t} would overflow)."""
     n = a.size
     rows = -(-n // _COLUMNS)
-    grow = np.ones(rows * _COLUMNS)
-    add = np.zeros(rows * _COLUMNS)
-    grow[:n], add[:n] = a, c
-    grow, add = grow.reshape(rows, _COLUMNS).T.copy(), add.reshape(rows, _COLUMNS).T.copy()
+    flat_grow, flat_add = np.ones(rows * _COLUMNS), np.zeros(rows * _COLUMNS)
+    flat_grow[:n], flat_add[:n] = a, c
+    grow, add = flat_grow.reshape(rows, _COLUMNS).T.copy(), flat_add.reshape(rows, _COLUMNS).T.copy()
     for k in range(1, _COLUMNS):
         add[k] += grow[k] * add[k - 1]
         grow[k] *= grow[k - 1]

@@ -61,7 +61,7 @@ class Port:
 
     def attach(self, stream: Stream, index: int) -> None:
         """Let a stream use the port without events."""
-        self.stream, self.index, self.mark = stream, index, stream.done
+        self.stream, self.index, self.mark = stream, index, stream.held_before(index, stream.done)
         if self.due is None and self.held_until > self.env.now:
             self._decide_at(self.held_until)
 
@@ -72,10 +72,9 @@ class Port:
 
     def _note_turn(self, stream: Stream) -> None:
         """Give the attached stream its place in the turn order if it began a burst since the last grant."""
-        first = stream.first_start(self.index, self.mark)
-        if first is not None and first < stream.done:
-            self.last = stream.master.index
-        self.mark = stream.done
+        held = stream.held_before(self.index, stream.done)
+        if held > self.mark:
+            self.last, self.mark = stream.master.index, held
 
     def _decide_at(self, tick: int) -> None:
         self.due = tick
@@ -94,6 +93,7 @@ class Port:
                 if self.queue:
                     self._decide_at(now + burst[1] - stream.done)
                 return
+        if self.queue and stream is not None:
             self._note_turn(stream)
         waiting = [self._order(master) for master, _, _ in self.queue]
         if stream is not None and burst is not None:
@@ -107,7 +107,7 @@ class Port:
             master, cycles, done = self.queue.pop(waiting.index(min(waiting)))
             self.last, self.held_until = master.index, now + cycles
             fire(self.env, done, NORMAL, cycles)
-            if self.queue or stream is not None:
+            if self.queue or (stream is not None and (burst or stream.arrival(self.index, now) < self.held_until)):
                 self._decide_at(self.held_until)
 
     def _order(self, master: Master) -> tuple[int, int]:

@@ -23,7 +23,7 @@ class Stream:
     """Progress of a master through one stretch of work."""
 
     __slots__ = (
-        "attached", "blocked", "chunks", "done", "master", "n_bytes", "parts", "ports", "since", "total",
+        "_chunk", "_here", "attached", "blocked", "chunks", "done", "master", "n_bytes", "parts", "ports", "since", "total",
     )  # fmt: skip
 
     def __init__(self, master: Master, total: int, uses: Sequence[tuple[Port, int, int]], *, burst_bytes: int) -> None:
@@ -40,6 +40,7 @@ class Stream:
         self.parts = (*held, total - sum(held))
         bursts = [-(-min(n_bytes, cycles * burst_bytes) // burst_bytes) for cycles, n_bytes in merged.values()]
         self.chunks = max([1, *bursts])
+        self._chunk, self._here = 0, [0, 0]
         self.done = 0
         """ticks of work done, as of `since`"""
         self.since = 0
@@ -48,35 +49,44 @@ class Stream:
 
     # ------------------------------------------------------------ where the bursts lie
 
-    def _start(self, chunk: int) -> int:
-        return sum(chunk * part // self.chunks for part in self.parts)
+    def _edges(self, chunk: int) -> list[int]:
+        """Where the parts of a chunk begin, and where it ends."""
+        n, begin, shares = self.chunks, 0, []
+        for part in self.parts:
+            before = chunk * part // n
+            begin += before
+            shares.append((chunk + 1) * part // n - before)
+        edges = [begin]
+        for share in shares:
+            begin += share
+            edges.append(begin)
+        return edges
 
-    def _chunk(self, position: int) -> int:
-        chunk = position * self.chunks // self.total
-        while chunk < self.chunks - 1 and self._start(chunk + 1) <= position:
-            chunk += 1
-        return chunk
-
-    def _burst(self, index: int, chunk: int) -> tuple[int, int]:
-        n, begin = self.chunks, self._start(chunk)
-        for part in self.parts[:index]:
-            begin += (chunk + 1) * part // n - chunk * part // n
-        part = self.parts[index]
-        return begin, begin + (chunk + 1) * part // n - chunk * part // n
+    def _seek(self, position: int) -> list[int]:
+        """Edges of the chunk around a position, which becomes the present chunk."""
+        edges = self._here
+        if not edges[0] <= position < edges[-1]:
+            self._chunk = position * self.chunks // self.total
+            edges = self._edges(self._chunk)
+            while edges[-1] <= position:
+                self._chunk += 1
+                edges = self._edges(self._chunk)
+            self._here = edges
+        return edges
 
     def burst_at(self, index: int, position: int) -> tuple[int, int] | None:
         """The burst on a port that is under way at `position`, or the next one; None if none is left."""
         part, n = self.parts[index], self.chunks
         if position >= self.total or not part:
             return None
-        chunk = self._chunk(position)
-        begin, end = self._burst(index, chunk)
-        if end > position and end > begin:
-            return begin, end
-        given = (chunk + 1) * part // n
+        edges = self._seek(position)
+        if edges[index + 1] > position and edges[index + 1] > edges[index]:
+            return edges[index], edges[index + 1]
+        given = (self._chunk + 1) * part // n
         if given >= part:
             return None
-        return self._burst(index, -(-(given + 1) * n // part) - 1)
+        edges = self._edges(-(-(given + 1) * n // part) - 1)
+        return edges[index], edges[index + 1]
 
     def first_start(self, index: int, position: int) -> int | None:
         """Where the first burst begins at or after `position`; None if none does."""
@@ -87,13 +97,9 @@ class Stream:
 
     def step(self) -> tuple[int, int]:
         """What comes next, one part at a time: index of the part (the last one computes) and its ticks."""
-        chunk, n = self._chunk(self.done), self.chunks
-        end = self._start(chunk)
-        for index, part in enumerate(self.parts):
-            end += (chunk + 1) * part // n - chunk * part // n
-            if end > self.done:
-                return index, end - self.done
-        raise AssertionError("position past the end of its chunk")
+        edges = self._seek(self.done)
+        index = next(index for index in range(len(self.parts)) if edges[index + 1] > self.done)
+        return index, edges[index + 1] - self.done
 
     # ------------------------------------------------------------ progress while attached
 
@@ -106,6 +112,11 @@ class Stream:
         for index, port in enumerate(self.ports):
             port.attach(self, index)
         return True
+
+    def arrival(self, index: int, now: int) -> float:
+        """Earliest tick at which the stream can want a port that it does not use now."""
+        begin = self.first_start(index, self.done)
+        return float("inf") if begin is None else now + begin - self.done
 
     def detach(self) -> None:
         """Leave the ports."""
@@ -130,8 +141,11 @@ class Stream:
         """The burst on `port` that is under way or wanted now; `done` is up to date."""
         if self.blocked is not None and self.blocked is not port:
             return None
-        burst = self.burst_at(port.index, self.done)
-        return burst if burst is not None and burst[0] <= self.done else None
+        if self.done >= self.total:
+            return None
+        edges = self._seek(self.done)
+        begin, end = edges[port.index], edges[port.index + 1]
+        return (begin, end) if begin <= self.done < end else None
 
     def block(self, port: Port) -> None:
         """Another master got the port that this stream wants."""
@@ -155,19 +169,20 @@ class Stream:
 
     # ------------------------------------------------------------ accounts
 
-    def _held_before(self, index: int, position: int) -> int:
+    def held_before(self, index: int, position: int) -> int:
+        """Ticks that a port was held before `position`."""
         if position >= self.total:
             return self.parts[index]
-        chunk = self._chunk(position)
-        begin, end = self._burst(index, chunk)
-        return chunk * self.parts[index] // self.chunks + min(max(position - begin, 0), end - begin)
+        edges = self._seek(position)
+        here = min(max(position - edges[index], 0), edges[index + 1] - edges[index])
+        return self._chunk * self.parts[index] // self.chunks + here
 
     def booked(self, since: int, upto: int) -> list[tuple[Port, int, int]]:
         """Port, ticks held and bytes moved between two positions."""
         return [
             (
                 port,
-                self._held_before(index, upto) - self._held_before(index, since),
+                self.held_before(index, upto) - self.held_before(index, since),
                 n_bytes * upto // self.total - n_bytes * since // self.total,
             )
             for index, (port, n_bytes) in enumerate(zip(self.ports, self.n_bytes, strict=True))

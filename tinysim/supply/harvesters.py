@@ -68,63 +68,84 @@ def markov_feed(
 class SolarCell:
     """Single-diode cell or panel from its standard-condition data: I_sc, V_oc and the maximum power point.
 
-    I = I_L - I_0 (e^{(V + I R_s) / a} - 1), a = n N_s k T / q. I_L scales with irradiance (and alpha with temperature),
-    V_oc follows from it. Parameters are chosen so that the curve passes through the three points, shunt neglected.
-    Source: De Soto, Klein, Beckman 2006, without shunt. Valid from a few percent of the standard irradiance up.
+    I = I_L - I_0 (e^{D / a} - 1) - G D at the terminal voltage V = D - I R_s, D the diode's voltage. The curve passes
+    through the three points with zero slope of power at the maximum, which fixes a, I_0 and one resistance: the series
+    resistance, or, where that came out negative (a low I_mpp / I_sc), the shunt conductance G.
+    I_L scales with irradiance; V_oc follows. Source: after De Soto, Klein, Beckman 2006.
+    Valid from a few percent of the standard irradiance up.
     """
 
     short_a: float
     open_v: float
     mpp_v: float
     mpp_a: float
-    cells: int = 1
     alpha_per_k: float = 0.0
     """Relative change of I_sc with temperature."""
     beta_v_per_k: float = 0.0
     """Change of V_oc with temperature."""
 
     def __post_init__(self) -> None:
-        if not (0.0 < self.mpp_v < self.open_v and 0.0 < self.mpp_a < self.short_a and self.cells >= 1):
-            raise InputError("SolarCell: needs 0 < mpp_v < open_v, 0 < mpp_a < short_a and cells >= 1")
+        if not (0.0 < self.mpp_v < self.open_v and 0.0 < self.mpp_a < self.short_a):
+            raise InputError("SolarCell: needs 0 < mpp_v < open_v and 0 < mpp_a < short_a")
+        if 2.0 * self.mpp_v <= self.open_v:
+            raise InputError(
+                f"SolarCell: mpp_v = {self.mpp_v} V is not above half of open_v = {self.open_v} V; no diode fits"
+            )
 
-    def slope_v(self) -> float:
-        """The diode's a = n N_s k T / q that puts the slope of power at the maximum power point to zero.
+    def parameters(self) -> tuple[float, float, float]:
+        """(a in V, series resistance in ohm, shunt conductance in S)."""
+        from scipy.optimize import brentq
 
-        With V = a ln(1 + (I_sc - I)/I_0) - I R_s: eliminating R_s by the MPP's voltage leaves one equation in a.
-        """
         voc, isc, vm, im = self.open_v, self.short_a, self.mpp_v, self.mpp_a
-        # dV/dI at the MPP = -V/I:  a / (I_sc - I_m) + R_s = V_m / I_m ;  R_s I_m = V_oc - V_m + a ln(1 - I_m / I_sc)
-        return (2.0 * vm - voc) / (math.log1p(-im / isc) + im / (isc - im))
 
-    def series_ohm(self) -> float:
-        """Series resistance that puts the curve through the maximum power point."""
-        a = self.slope_v()
-        return (self.open_v - self.mpp_v + a * math.log1p(-self.mpp_a / self.short_a)) / self.mpp_a
+        def series(a: float) -> float:
+            full = isc / -math.expm1(-voc / a)  # I_sc + I_0
+            return (voc - vm + a * math.log1p(-im / full)) / im
+
+        def power_slope(a: float) -> float:
+            full = isc / -math.expm1(-voc / a)
+            return a / (full - im) + series(a) - vm / im
+
+        def shunt(a: float) -> float:
+            ratio = math.expm1(vm / a) / math.expm1(voc / a)
+            return (isc * (1.0 - ratio) - im) / (vm - ratio * voc)
+
+        def power_slope_shunt(a: float) -> float:
+            diode = (isc - shunt(a) * voc) / math.expm1(voc / a) * math.exp(vm / a) / a
+            return diode + shunt(a) - im / vm
+
+        # both resistances vanish at one and the same a; sharper diodes (smaller a) need one of them
+        low = voc / 200.0
+        if series(low) > 0.0 > series(voc):
+            ideal = float(brentq(series, low, voc, xtol=1e-15))
+            if power_slope(low) < 0.0 <= power_slope(ideal):
+                a = float(brentq(power_slope, low, ideal, xtol=1e-15))
+                return a, series(a), 0.0
+            if power_slope_shunt(low) < 0.0 <= power_slope_shunt(ideal):
+                a = float(brentq(power_slope_shunt, low, ideal, xtol=1e-15))
+                return a, 0.0, shunt(a)
+        raise InputError(f"SolarCell: no single-diode curve with R_s >= 0 or G >= 0 passes through {self}")
 
     def curve(
         self, irradiance_w_m2: float, *, temperature_k: float = _STANDARD_K, points: int = 64
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(voltages, currents) of the I-V curve at an irradiance and a cell temperature.
-
-        Raises:
-            InputError: the data of the cell fit no diode (negative slope).
-        """
-        a0 = self.slope_v()
-        if a0 <= 0.0:
-            raise InputError(
-                f"SolarCell: V_mpp = {self.mpp_v} V is not above half of V_oc = {self.open_v} V; no diode fits"
-            )
+        """(voltages, currents) of the I-V curve at an irradiance and a cell temperature, from 0 V to open circuit."""
+        a, series_ohm, shunt_s = self.parameters()
         warm = temperature_k - _STANDARD_K
-        a = a0 * temperature_k / _STANDARD_K
-        saturation = self.short_a / math.expm1(self.open_v / a0)
-        light = self.short_a * irradiance_w_m2 / _STANDARD_IRRADIANCE * (1.0 + self.alpha_per_k * warm)
-        # bunch the points towards open circuit, where the curve bends
-        current = light * (1.0 - np.linspace(0.0, 1.0, points)[::-1] ** 2) if light > 0.0 else np.zeros(points)
-        rest = np.maximum(light - current, 0.0)
-        voltage = a * np.log1p(rest / saturation) + self.beta_v_per_k * warm - current * self.series_ohm()
-        order = voltage.argsort()
-        voltage, current = voltage[order], current[order]
-        keep = np.concatenate(([True], np.diff(voltage) > 0.0)) & (voltage >= 0.0)
+        a *= temperature_k / _STANDARD_K
+        short, open_v = self.short_a * (1.0 + self.alpha_per_k * warm), self.open_v + self.beta_v_per_k * warm
+        saturation = (short - shunt_s * open_v) / math.expm1(open_v / a)
+        light = short * irradiance_w_m2 / _STANDARD_IRRADIANCE
+        if light <= 0.0:
+            return np.zeros(1), np.zeros(1)
+        end = a * math.log1p(light / saturation)
+        for _ in range(50):  # Newton on a convex function from above
+            excess = saturation * math.expm1(end / a) + shunt_s * end - light
+            end -= excess / (saturation / a * math.exp(end / a) + shunt_s)
+        diode = end * (1.0 - np.linspace(1.0, 0.0, points) ** 2)  # dense towards open circuit, where the curve bends
+        current = np.maximum(light - saturation * np.expm1(diode / a) - shunt_s * diode, 0.0)
+        voltage = diode - current * series_ohm
+        keep = voltage >= 0.0
         return voltage[keep], current[keep]
 
     def mpp_power_w(self, irradiance_w_m2: ArrayLike, *, temperature_k: float = _STANDARD_K) -> NDArray[np.float64]:

@@ -2,8 +2,8 @@
 
 Between events x = V^2 (power feed) or x = V (current feed) obeys one linear equation dx/dt = k (net - g x), so every
 crossing is a logarithm and there is no time step to choose. A run follows a *policy*: a generator that yields a
-`Demand` (what to draw, and until when) and is sent the `Outcome`. Long quiet stretches go through one compiled linear
-recursion; the energy ledger of every run is integrated separately and must close.
+`Demand` (what to draw, and until when) and is sent the `Outcome`. Long quiet stretches are crossed at once; the energy
+ledger of every run is integrated separately and must close.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tinysim.errors import InfeasibleError, InputError
 from tinysim.supply.capacitors import Capacitor
 from tinysim.supply.feed import Feed, Pieces
+from tinysim.supply.kernel import Kernel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,7 +153,7 @@ def run(capacitor: Capacitor, feed: Feed, policy: Policy, *, start_v: float = 0.
         raise InputError("run: an ESR is not part of event stepping; use tinysim.supply.motion for single bursts")
     if not 0.0 <= start_v <= capacitor.rated_v:
         raise InputError(f"run: start_v = {start_v} must lie in 0..{capacitor.rated_v} V")
-    kernel = _Kernel(capacitor, feed)
+    kernel = Kernel(capacitor, feed)
     now, x = float(feed.edges_s[0]), kernel.to_x(start_v)
     labels: list[str] = []
     reasons: list[str] = []
@@ -173,7 +174,7 @@ def run(capacitor: Capacitor, feed: Feed, policy: Policy, *, start_v: float = 0.
         levels.append(x)
         draws.append(demand.draw)
         shares.append(demand.useful_share)
-        now, x, reason = kernel.move(now, x, demand)
+        now, x, reason = kernel.move(now, x, demand.draw, demand.low_v, demand.high_v, demand.duration_s)
         reasons.append(reason)
         still = still + 1 if now == begin else 0
         if still > 1000:
@@ -182,169 +183,10 @@ def run(capacitor: Capacitor, feed: Feed, policy: Policy, *, start_v: float = 0.
     return _account(capacitor, feed, kernel, labels, reasons, marks, levels, draws, shares, now, x)
 
 
-class _Kernel:
-    """Position in the feed, and the recursion x -> keep x + gain (input - draw) over its intervals."""
-
-    CHUNK = 64
-    """Intervals taken one by one before a compiled recursion pays."""
-    BLOCK = 512
-    WINDOW = 4096
-    """Intervals held as Python numbers, which are faster one by one than NumPy's."""
-
-    def __init__(self, capacitor: Capacitor, feed: Feed) -> None:
-        self.power = feed.kind == "power"
-        self.k = (2.0 if self.power else 1.0) / capacitor.capacitance_f
-        self.g = capacitor.leakage_s
-        self.x_max = self.to_x(capacitor.rated_v)
-        self.edges, self.values = feed.edges_s, feed.inputs
-        self.count = self.values.size
-        spans = np.diff(self.edges)
-        self.uniform = bool(np.ptp(spans) <= 1e-9 * spans[0])
-        if self.uniform:
-            spans = np.full(1, self.edges[-1] - self.edges[0]) / self.count
-        rate = self.k * self.g
-        keep = np.exp(-rate * spans)
-        gain = -np.expm1(-rate * spans) / self.g if self.g else self.k * spans
-        self.keep = np.broadcast_to(keep, self.values.shape)
-        self.gain = np.broadcast_to(gain, self.values.shape)
-        self.index = 0
-        self.at_edge = np.zeros(self.count + 1)
-        self._open(0)
-
-    def _open(self, n: int) -> None:
-        """Make interval n part of the window."""
-        self.first, self.last = n, min(n + self.WINDOW, self.count)
-        window = slice(n, self.last)
-        self.rows = list(
-            zip(self.keep[window].tolist(), self.gain[window].tolist(), self.values[window].tolist(), strict=True)
-        )
-        self.starts: list[float] = self.edges[n : self.last + 1].tolist()
-
-    def to_x(self, voltage_v: float) -> float:
-        return voltage_v * voltage_v if self.power else voltage_v
-
-    def to_v(self, x: float) -> float:
-        return math.sqrt(x) if self.power else x
-
-    def move(self, now: float, x: float, demand: Demand) -> tuple[float, float, str]:
-        """Go on from (now, x) until the demand ends; returns (time, x, reason)."""
-        high = self.to_x(demand.high_v)
-        low = self.to_x(demand.low_v) if demand.low_v > 0.0 else -math.inf
-        draw, stop = demand.draw, now + demand.duration_s
-        if x <= low:
-            return now, x, "low"
-        if x >= high:
-            return now, x, "high"
-        n = self.index
-        if n >= self.last:
-            self._open(n)
-        if now > self.starts[n - self.first]:  # the rest of an interval
-            end = self.starts[n - self.first + 1]
-            y = self._after(x, self.rows[n - self.first][2] - draw, (end if end < stop else stop) - now)
-            if y >= high or y <= low or stop < end:
-                return self._event(now, x, n, draw, low, high, stop)
-            x, now, n = y, end, n + 1
-            self.at_edge[n] = x
-        limit = self.count
-        if stop < math.inf:
-            limit = min(limit, int(np.searchsorted(self.edges, stop, side="right")) - 1)
-        n, x = self._walk(n, x, draw, low, high, min(n + self.CHUNK, limit) if self.uniform else limit)
-        if n < limit and self.uniform and not self._hits(n, x, draw, low, high):
-            n, x = self._leap(n, x, draw, low, high, limit)
-        if n >= self.count:
-            self.index = n
-            return float(self.edges[n]), x, "end"
-        if not self.first <= n < self.last:
-            self._open(n)
-        return self._event(self.starts[n - self.first], x, n, draw, low, high, stop)
-
-    def _hits(self, n: int, x: float, draw: float, low: float, high: float) -> bool:
-        y = self.keep[n] * x + self.gain[n] * (self.values[n] - draw)
-        return bool(y >= high or y <= low)
-
-    def _walk(self, n: int, x: float, draw: float, low: float, high: float, last: int) -> tuple[int, float]:
-        """Cross intervals one by one, up to the one before an event."""
-        x_max = self.x_max
-        while n < last:
-            if not self.first <= n < self.last:
-                self._open(n)
-            path: list[float] = []
-            stop = min(last, self.last)
-            for keep, gain, value in self.rows[n - self.first : stop - self.first]:
-                y = keep * x + gain * (value - draw)
-                if y >= high or y <= low:
-                    break
-                x = x_max if y > x_max else y if y > 0.0 else 0.0
-                path.append(x)
-            if path:
-                self.at_edge[n + 1 : n + 1 + len(path)] = path
-                n += len(path)
-            if n < stop:
-                break
-        return n, x
-
-    def _leap(self, n: int, x: float, draw: float, low: float, high: float, last: int) -> tuple[int, float]:
-        """Cross intervals by a compiled recursion, up to the one before an event; steps singly while full or empty."""
-        from scipy.signal import lfilter
-
-        block, keep, gain = self.BLOCK, float(self.keep[0]), float(self.gain[0])
-        while n < last:
-            until = min(n + block, last)
-            y, _ = lfilter([1.0], [1.0, -keep], gain * (self.values[n:until] - draw), zi=[keep * x])
-            hit = (y >= min(high, self.x_max)) | (y <= max(low, 0.0))
-            first = int(np.argmax(hit))
-            good = first if hit[first] else until - n
-            if good:
-                self.at_edge[n + 1 : n + 1 + good] = y[:good]
-                x = float(y[good - 1])
-                n += good
-            block *= 2
-            if hit[first]:
-                if self._hits(n, x, draw, low, high):
-                    return n, x
-                n, x = self._walk(n, x, draw, low, high, min(n + self.BLOCK, last))
-                if n < last and self._hits(n, x, draw, low, high):
-                    return n, x
-        return n, x
-
-    def _after(self, x: float, net: float, span: float) -> float:
-        rate = self.k * self.g
-        gain = -math.expm1(-rate * span) / self.g if self.g else self.k * span
-        y = x * math.exp(-rate * span) + gain * net
-        return min(max(y, 0.0), self.x_max)
-
-    def _event(
-        self, now: float, x: float, n: int, draw: float, low: float, high: float, stop: float
-    ) -> tuple[float, float, str]:
-        """The event inside interval n: a crossing in closed form, or the end of the demanded time."""
-        net = self.rows[n - self.first][2] - draw
-        slope = self.k * (net - self.g * x)
-        target = high if slope > 0.0 else low
-        when = math.inf
-        if slope and math.isfinite(target):
-            share = (target - x) / slope
-            rate = self.k * self.g
-            when = -math.log1p(-rate * share) / rate if rate and rate * share < 1.0 else share if not rate else math.inf
-        end = self.starts[n - self.first + 1]
-        if now + when <= min(end, stop) or (when < math.inf and stop > end):
-            now = min(now + when, end)
-            self._seat(now, n, target)
-            return now, target, "high" if slope > 0.0 else "low"
-        y = self._after(x, net, stop - now)
-        self._seat(stop, n, y)
-        return stop, y, "time"
-
-    def _seat(self, now: float, n: int, x: float) -> None:
-        self.index = n
-        if now >= self.starts[n - self.first + 1]:
-            self.index = n + 1
-            self.at_edge[n + 1] = x
-
-
 def _account(
     capacitor: Capacitor,
     feed: Feed,
-    kernel: _Kernel,
+    kernel: Kernel,
     labels: list[str],
     reasons: list[str],
     marks: list[float],
@@ -362,11 +204,14 @@ def _account(
     place = np.searchsorted(edges[inner], starts, side="left")
     times = np.insert(edges[inner], place, starts)
     known = np.insert(kernel.at_edge[inner], place, levels)
-    is_edge = np.insert(np.ones(edges[inner].size, np.intp), place, 0)
-    interval = np.cumsum(is_edge)
-    phase = np.cumsum(1 - is_edge) - 1
-    spans = np.diff(times, append=now)
-    value, draw, share = feed.inputs[interval], np.array(draws)[phase], np.array(shares)[phase]
+    at = place + np.arange(starts.size)
+    pieces_of = np.diff(at, append=times.size)
+
+    def per_piece(per_interval: Array) -> Array:
+        return np.insert(per_interval[inner], place, per_interval[place])
+
+    spans, value = np.diff(times, append=now), per_piece(feed.inputs)
+    draw, share = np.repeat(draws, pieces_of), np.repeat(shares, pieces_of)
     net = value - draw
     final = np.append(known[1:], x)
     held = (final >= kernel.x_max) | ((final == 0.0) & (net < 0.0))
@@ -377,7 +222,7 @@ def _account(
     top = kernel.x_max if math.isfinite(kernel.x_max) else 0.0
     clipped = np.where(net > 0.0, net - kernel.g * top, 0.0) * hold * (1.0 if kernel.power else top)
     drawn = draw * weight + np.where(net < 0.0, net * hold if kernel.power else 0.0, 0.0)
-    gross = value if feed.gross is None else feed.gross[interval]
+    gross = value if feed.gross is None else per_piece(feed.gross)
     used = drawn * share
     before, after = capacitor.energy_j(kernel.to_v(levels[0])), capacitor.energy_j(kernel.to_v(x))
     ledger = EnergyLedger(
@@ -394,7 +239,7 @@ def _account(
         starts,
         ends,
         tuple(reasons),
-        np.asarray(np.bincount(phase, weights=used, minlength=starts.size), float),
+        np.add.reduceat(used, at),
         ledger,
         np.append(times, now),
         np.append(volts, kernel.to_v(x)),

@@ -24,6 +24,7 @@ from tinysim.supply.harvesters import (
     Thermoelectric,
     constant_feed,
     friis_power_w,
+    irradiance_trace,
     markov_feed,
     periodic_feed,
     piezo_power_w,
@@ -152,6 +153,16 @@ def test_single_diode_passes_through_its_data(cell):
 def test_more_light_gives_more(low, more):
     assert PANEL.mpp_power_w(low * more) >= PANEL.mpp_power_w(low) * (1.0 - 1e-9)
     assert PANEL.mpp_power_w([0.0, low])[0] == 0.0
+
+
+def test_irradiance_series_becomes_power():
+    day = 1000.0 * np.clip(np.sin(np.linspace(0.0, np.pi, 25)), 0.0, None)
+    trace = irradiance_trace(CELL, 3600.0 * np.arange(25), day)
+    assert trace.power_w[1:-1] == pytest.approx(CELL.mpp_power_w(day[1:-1]), rel=1e-4)
+    assert trace.power_w[0] == 0.0
+    assert irradiance_trace(CELL, [0.0, 1.0], [0.0, 0.0]).energy_j == 0.0
+    with pytest.raises(TraceError, match="irradiance, row 1"):
+        irradiance_trace(CELL, [0.0, 1.0], [1.0, -1.0])
 
 
 def test_heat_lowers_the_open_voltage():
@@ -286,6 +297,13 @@ def test_cold_start_is_slow_and_ends():
     assert warm.power_w > 20.0 * cold.power_w
     dim = load_harvester("solar-am1417").curve(300)
     assert chip.charger().port_from_curve(dim.voltage_v, dim.current_a).bands[0].power_w == 0.0  # below 15 uW
+
+
+def test_charger_books_its_loss_along_a_trace():
+    trace = VITrace([0.0, 1.0, 2.0], [0.05, 1.2, 2.0], [1e-3, 1e-3, 2e-3])
+    feed = load_harvester("bq25504").charger().feed(trace)
+    assert feed.gross == pytest.approx([0.05e-3, 1.2e-3, 4e-3])
+    assert feed.inputs == pytest.approx([0.0, 0.87 * 1.2e-3, 0.90 * 4e-3])  # 50 mV are too little to boost
 
 
 def test_buck_and_ldo_as_loads():

@@ -171,6 +171,44 @@ def test_energy_is_conserved_and_the_voltage_stays_in_bounds(feed, farad, leak, 
     assert result.end_s[-1] == pytest.approx(feed.edges_s[-1])
 
 
+demands = st.lists(
+    st.builds(
+        Demand,
+        label=st.sampled_from(["a", "b"]),
+        draw=st.sampled_from([0.0, 1e-6, 1e-3, 2e-2]),
+        low_v=st.sampled_from([0.0, 1.8, 2.4]),
+        high_v=st.sampled_from([2.9, 3.3, math.inf]),
+        duration_s=st.one_of(st.just(math.inf), st.floats(1e-3, 30.0)),
+        useful_share=st.floats(0.0, 1.0),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+def once_through(rows, seen):
+    for row in rows * 20:
+        seen.append((row, (yield row)))
+
+
+@given(feed=feeds(), rows=demands, start=st.floats(0.0, 3.0), leak=st.sampled_from([math.inf, 1e5]))
+@settings(max_examples=60, deadline=None)
+def test_any_policy_keeps_the_books_and_is_told_the_truth(feed, rows, start, leak):
+    seen = []
+    result = run(Capacitor(1e-3, leak, rated_v=4.0), feed, once_through(rows, seen), start_v=start)
+    assert abs(result.ledger.residual_j) <= 1e-9 * (result.ledger.harvested_j + 0.5e-3 * start**2)
+    for n, (asked, got) in enumerate(seen):
+        span = result.end_s[n] - result.start_s[n]
+        assert got.reason == result.reasons[n]
+        assert span <= asked.duration_s * (1.0 + 1e-9) + 1e-9
+        if got.reason == "time":
+            assert span == pytest.approx(asked.duration_s, rel=1e-9, abs=1e-9)
+        elif got.reason == "low":
+            assert got.voltage_v <= asked.low_v * (1.0 + 1e-12)
+        elif got.reason == "high":
+            assert got.voltage_v >= asked.high_v * (1.0 - 1e-12)
+
+
 @given(feed=feeds(), parts=st.integers(2, 5))
 @settings(max_examples=30, deadline=None)
 def test_cutting_the_input_finer_changes_nothing(feed, parts):

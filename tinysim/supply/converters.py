@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tinysim.errors import InputError, SpecError
+from tinysim.supply.feed import Feed
 from tinysim.supply.port import Band, Port
+from tinysim.supply.traces import VITrace, interval_edges
 
 __all__ = ["BoostCharger", "Buck", "EfficiencyTable", "Ldo"]
 
@@ -103,6 +105,11 @@ class BoostCharger:
         v = np.minimum(np.asarray(voltage_v, float), self.max_input_v)
         i = np.minimum(np.asarray(current_a, float), self.max_input_a)
         return np.asarray(np.where(v >= self.min_input_v, v * i * self.table.at(v, i), 0.0))
+
+    def feed(self, trace: VITrace) -> Feed:
+        """Input of a capacitor behind the charger, for a trace of its operating point (see `tinysim.supply.mppt`)."""
+        net = self.output_power_w(trace.voltage_v, trace.current_a)
+        return Feed(interval_edges(trace.time_s), net, "power", trace.voltage_v * trace.current_a)
 
     def port_from_curve(self, voltage_v: ArrayLike, current_a: ArrayLike) -> Port:
         """What a harvester's I-V curve becomes at the storage: cold start below `cold_end_v`, MPPT above.

@@ -11,12 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 from tinysim.errors import InputError
 from tinysim.supply.feed import Feed
 from tinysim.supply.port import Port, iv_curve, thevenin
+from tinysim.supply.traces import PowerTrace
 
 __all__ = [
     "SolarCell",
     "Thermoelectric",
     "constant_feed",
     "friis_power_w",
+    "irradiance_trace",
     "markov_feed",
     "periodic_feed",
     "piezo_power_w",
@@ -167,6 +169,34 @@ class SolarCell:
         """The cell wired to a capacitor."""
         v, i = self.curve(irradiance_w_m2, temperature_k=temperature_k)
         return iv_curve(v, i, diode_drop_v=diode_drop_v)
+
+
+def irradiance_trace(
+    cell: SolarCell,
+    time_s: ArrayLike,
+    irradiance_w_m2: ArrayLike,
+    *,
+    temperature_k: float = _STANDARD_K,
+    levels: int = 200,
+    name: str = "irradiance",
+) -> PowerTrace:
+    """Maximum power of a cell over an irradiance series (a weather file, a pyranometer).
+
+    The power is tabulated over the irradiance and joined in log-log; with 200 levels the error is below 1e-4 where
+    the irradiance is above a millionth of its maximum (less counts as dark).
+
+    Raises:
+        TraceError: a wrong row, by its number.
+    """
+    light = PowerTrace(np.asarray(time_s, float), np.asarray(irradiance_w_m2, float), name).power_w
+    top = float(light.max())
+    if top == 0.0:
+        return PowerTrace(np.asarray(time_s, float), light, name)
+    grid = np.geomspace(1e-6 * top, top, levels)
+    power = np.maximum(cell.mpp_power_w(grid, temperature_k=temperature_k), 1e-300)
+    lit = light >= grid[0]
+    joined = np.exp(np.interp(np.log(np.where(lit, light, top)), np.log(grid), np.log(power)))
+    return PowerTrace(np.asarray(time_s, float), np.where(lit, joined, 0.0), name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from tinysim.supply.feed import Feed
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DiodeSurface", "PowerTrace", "VITrace", "read_trace", "resampled"]
+__all__ = ["DiodeSurface", "PowerTrace", "VITrace", "interval_edges", "read_trace", "resampled"]
 
 Array = NDArray[np.float64]
 
@@ -60,7 +60,7 @@ def _first(wrong: NDArray[np.bool_], values: Array, where: str, field: str, acce
         raise TraceError(f"{where}, row {row}, {field}: {values[row]:g}; {accepted}")
 
 
-def _edges(time_s: Array) -> Array:
+def interval_edges(time_s: Array) -> Array:
     """Interval edges of samples that hold until the next one; the last holds as long as the one before."""
     return np.append(time_s, 2.0 * time_s[-1] - time_s[-2])
 
@@ -82,12 +82,12 @@ class PowerTrace:
     @property
     def energy_j(self) -> float:
         """Energy over the whole trace."""
-        return float(np.sum(self.power_w * np.diff(_edges(self.time_s))))
+        return float(np.sum(self.power_w * np.diff(interval_edges(self.time_s))))
 
     def feed(self, efficiency: float | Callable[[Array], Array] = 1.0) -> Feed:
         """Input of a capacitor behind a converter with an efficiency (a number, or a function of the power)."""
         eta = efficiency(self.power_w) if callable(efficiency) else efficiency
-        return Feed(_edges(self.time_s), self.power_w * eta, "power", self.power_w)
+        return Feed(interval_edges(self.time_s), self.power_w * eta, "power", self.power_w)
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class VITrace:
 
     def current_feed(self) -> Feed:
         """Input of a capacitor that the harvester charges directly."""
-        return Feed(_edges(self.time_s), self.current_a, "current")
+        return Feed(interval_edges(self.time_s), self.current_a, "current")
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def resampled(trace: PowerTrace, step_s: float) -> PowerTrace:
     >>> resampled(trace, 2.0).power_w.tolist()
     [2.0, 6.0]
     """
-    edges = _edges(trace.time_s)
+    edges = interval_edges(trace.time_s)
     energy = np.concatenate(([0.0], np.cumsum(trace.power_w * np.diff(edges))))
     count = max(int(np.floor((edges[-1] - edges[0]) / step_s * (1.0 + 1e-12))), 1)
     grid = edges[0] + step_s * np.arange(count + 1)

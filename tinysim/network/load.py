@@ -20,7 +20,13 @@ def _tflite(path: Path, allow_unknown: bool) -> Network:
     return read_tflite(path, allow_unknown=allow_unknown)
 
 
-_READERS: dict[str, Reader] = {".tflite": _tflite}
+def _yaml(path: Path, allow_unknown: bool) -> Network:
+    from tinysim.network.description import read_yaml
+
+    return read_yaml(path)
+
+
+_READERS: dict[str, Reader] = {".tflite": _tflite, ".yaml": _yaml, ".yml": _yaml}
 
 
 def load_network(path_or_zoo_name: str | os.PathLike[str], *, allow_unknown: bool = False) -> Network:

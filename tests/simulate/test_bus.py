@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinysim.simulate.layout import Layout
 from tinysim.simulate.port import Master, Port
 from tinysim.simulate.stream import Stream, run_stream
 from tinysim.simulate.ticks import environment
@@ -33,7 +34,9 @@ stretches = st.builds(
     pause=st.sampled_from([0, 0, 1, 5]),
 )
 masters = st.lists(
-    st.tuples(st.integers(0, 2), st.integers(0, 12), st.lists(stretches, min_size=1, max_size=4)), min_size=1, max_size=4
+    st.tuples(st.integers(0, 2), st.integers(0, 12), st.lists(stretches, min_size=1, max_size=4)),
+    min_size=1,
+    max_size=4,
 )
 
 
@@ -55,7 +58,8 @@ def run(case, *, fixed: bool, every_burst: bool) -> Run:
             yield env.timeout(start)
         for stretch in work:
             uses = [(ports[p], cycles, n_bytes) for p, cycles, n_bytes in stretch.uses]
-            stream, begin = Stream(master, stretch.total, uses, burst_bytes=stretch.burst_bytes), env.now
+            layout = Layout(stretch.total, uses, burst_bytes=stretch.burst_bytes)
+            stream, begin = Stream(master, layout), env.now
             assert (yield from run_stream(env, stream, every_burst=every_burst))
             for port, held, n_bytes in stream.booked(0, stream.total):
                 port.busy_cycles += held

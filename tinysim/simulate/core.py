@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from itertools import count
+from typing import NamedTuple
 
 import simpy
 
+from tinysim.simulate.layout import Layout
+from tinysim.simulate.ledger import Entry
 from tinysim.simulate.npu import Npu
 from tinysim.simulate.port import Master, Port
 from tinysim.simulate.records import Track
@@ -19,37 +22,27 @@ from tinysim.simulate.work import NpuWork, Work
 __all__ = ["Core", "Job", "core_process"]
 
 
-class Job:
-    """One release of a task."""
+class Step(NamedTuple):
+    """A stretch of a job on a core."""
 
-    __slots__ = (
-        "deadline",
-        "end",
-        "label",
-        "number",
-        "on_end",
-        "place",
-        "position",
-        "priority",
-        "release",
-        "start",
-        "stream",
-        "task",
-        "works",
-    )  # fmt: skip
+    name: str
+    kind: str
+    layout: Layout
+
+
+class Job:
+    """One release of a task, or an interrupt."""
+
+    __slots__ = ("entry", "label", "on_end", "place", "position", "priority", "steps", "stream")
 
     def __init__(
-        self, task: str, number: int, works: tuple[Work | NpuWork, ...], *, priority: int, release: int,
-        deadline: int | None = None, on_end: Callable[[Job], None],
+        self, label: str, steps: tuple[Step | NpuWork, ...], priority: int, on_end: Callable[[], object],
+        entry: Entry | None = None,
     ) -> None:  # fmt: skip
-        self.task, self.number, self.works, self.priority = task, number, works, priority
-        self.release, self.deadline, self.on_end = release, deadline, on_end
-        self.label = f"{task}#{number}"
+        self.label, self.steps, self.priority, self.on_end, self.entry = label, steps, priority, on_end, entry
         self.position = 0
         self.stream: Stream | None = None
         self.place: int | None = None
-        self.start: int | None = None
-        self.end: int | None = None
 
 
 class Core:
@@ -96,10 +89,18 @@ class Core:
         """Whether a ready job is more urgent than the one that runs."""
         return self.running is not None and bool(self.ready) and -self.ready[0][0] > self.running.priority
 
-    def stream(self, work: Work) -> Stream:
-        """Work on this core's ports."""
-        uses = [(self.ports[use.memory], use.cycles, use.n_bytes) for use in work.uses]
-        return Stream(self.master, work.cycles, uses, burst_bytes=self.soc.core_burst_bytes)
+    def steps(self, works: Sequence[Work | NpuWork]) -> tuple[Step | NpuWork, ...]:
+        """Works laid out on this core's ports; a command stream is followed by its interrupt."""
+        back = Work("accelerator interrupt", self.soc.interrupt_cycles, kind="interrupt")
+        found: list[Step | NpuWork] = []
+        for work in works:
+            if isinstance(work, NpuWork):
+                found.append(work)
+            own = back if isinstance(work, NpuWork) else work
+            uses = [(self.ports[use.memory], use.cycles, use.n_bytes) for use in own.uses]
+            layout = Layout(own.cycles, uses, burst_bytes=self.soc.core_burst_bytes)
+            found.append(Step(own.name, own.kind, layout))
+        return tuple(found)
 
 
 def core_process(env: Env, core: Core) -> Events:
@@ -108,43 +109,38 @@ def core_process(env: Env, core: Core) -> Events:
         if core.ready:
             job = heappop(core.ready)[2]
             core.running, core.pause = job, Pause()
-            yield from _switch(env, core, job)
+            if core.soc.switch_cycles and core.last is not None and core.last is not job:
+                core.track.begin(env.now, "switch", "switch", job=job.label, watts=core.watts)
+                yield env.timeout(core.soc.switch_cycles)
+                core.track.end(env.now)
+            core.last = job
             yield from _execute(env, core, job)
             core.running = None
         else:
             yield from _rest(env, core)
 
 
-def _switch(env: Env, core: Core, job: Job) -> Events:
-    if core.soc.switch_cycles and core.last is not None and core.last is not job:
-        core.track.begin(env.now, "switch", "switch", job=job.label, watts=core.watts)
-        yield env.timeout(core.soc.switch_cycles)
-        core.track.end(env.now)
-    core.last = job
-
-
 def _execute(env: Env, core: Core, job: Job) -> Events:
-    if job.start is None:
-        job.start = env.now
-    while job.position < len(job.works):
-        work = job.works[job.position]
-        if isinstance(work, NpuWork):
+    if job.entry is not None and job.entry.start is None:
+        job.entry.start = env.now
+    while job.position < len(job.steps):
+        step = job.steps[job.position]
+        if isinstance(step, NpuWork):
             job.position += 1
             assert core.npu is not None, "a system checks that its accelerator exists"
-            core.npu.submit(job, work, core)
+            core.npu.submit(job, step, core)
             return
         if job.stream is None:
-            job.stream = core.stream(work)
-        core.track.begin(env.now, work.name, work.kind, job=job.label, stream=job.stream, watts=core.watts)
+            job.stream = Stream(core.master, step.layout)
+        core.track.begin(env.now, step.name, step.kind, job=job.label, stream=job.stream, watts=core.watts)
         ended = yield from run_stream(env, job.stream, core.pause, every_burst=core.every_burst)
         core.track.end(env.now)
         if ended:
             job.position, job.stream = job.position + 1, None
-        if not ended or (job.position < len(job.works) and core.soc.scheduler == "cooperative" and core.overtaken()):
+        if not ended or (job.position < len(job.steps) and core.soc.scheduler == "cooperative" and core.overtaken()):
             core.add(job)
             return
-    job.end = env.now
-    job.on_end(job)
+    job.on_end()
 
 
 def _rest(env: Env, core: Core) -> Events:

@@ -9,6 +9,8 @@ from functools import partial
 
 import simpy
 
+from tinysim.simulate.layout import Layout
+from tinysim.simulate.ledger import Entry
 from tinysim.simulate.port import Master, Port
 from tinysim.simulate.records import FifoRecord, Track
 from tinysim.simulate.soc import SocSpec
@@ -22,14 +24,14 @@ __all__ = ["Dma", "Fifo", "Transfer", "channel_process", "sensor_process"]
 class Transfer:
     """A block for DMA."""
 
-    __slots__ = ("label", "n_bytes", "name", "on_end", "on_start", "source", "target")
+    __slots__ = ("entry", "n_bytes", "name", "on_end", "source", "target")
 
     def __init__(
-        self, name: str, label: str, n_bytes: int, source: str | None, target: str | None,
-        on_start: Callable[[], None], on_end: Callable[[], None],
+        self, name: str, n_bytes: int, source: str | None, target: str | None, on_end: Callable[[], object],
+        entry: Entry | None = None,
     ) -> None:  # fmt: skip
-        self.name, self.label, self.n_bytes, self.source, self.target = name, label, n_bytes, source, target
-        self.on_start, self.on_end = on_start, on_end
+        self.name, self.n_bytes, self.source, self.target = name, n_bytes, source, target
+        self.on_end, self.entry = on_end, entry
 
 
 class Dma:
@@ -62,7 +64,7 @@ class Dma:
                 uses.append((self.ports[name], cycles, size))
                 joules += size * (memory.write_byte_j if writes else memory.read_byte_j)
         total = sum(cycles for _, cycles, _ in uses)
-        return Stream(master, total, uses, burst_bytes=burst), joules
+        return Stream(master, Layout(total, uses, burst_bytes=burst)), joules
 
 
 def channel_process(env: Env, dma: Dma, master: Master, track: Track) -> Events:
@@ -74,8 +76,10 @@ def channel_process(env: Env, dma: Dma, master: Master, track: Track) -> Events:
             yield event
         transfer = dma.queue.popleft()
         stream, joules = dma.stream(transfer, master)
-        transfer.on_start()
-        track.begin(env.now, transfer.name, "transfer", job=transfer.label, stream=stream, joules=joules)
+        label = ""
+        if transfer.entry is not None:
+            transfer.entry.start, label = env.now, transfer.entry.label
+        track.begin(env.now, transfer.name, "transfer", job=label, stream=stream, joules=joules)
         yield from run_stream(env, stream, every_burst=dma.every_burst)
         track.end(env.now)
         transfer.on_end()
@@ -118,7 +122,7 @@ class Fifo:
 
 
 def sensor_process(
-    env: Env, fifo: Fifo, serve: Callable[[Callable[[], None]], None], release: Callable[[], None]
+    env: Env, fifo: Fifo, serve: Callable[[Callable[[], object]], None], release: Callable[[], None] | None
 ) -> Events:
     """Ask for service at each watermark; release a job for each full window."""
     sensor, windows = fifo.sensor, 0
@@ -131,6 +135,6 @@ def sensor_process(
         serve(partial(fire, env, served, NORMAL))
         yield served
         fifo.take(sensor.watermark, env.now)
-        while fifo.taken // sensor.window > windows:
+        while release is not None and fifo.taken // sensor.window > windows:
             windows += 1
             release()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import simpy
 
+from tinysim.simulate.layout import Layout
 from tinysim.simulate.port import Master, Port
 from tinysim.simulate.records import Track
 from tinysim.simulate.soc import AcceleratorSpec, MemorySpec
@@ -96,7 +97,8 @@ def _fetch(env: Env, npu: Npu, name: str, use: Use, tiles: int, full: _Tokens, e
     for tile in range(tiles):
         yield from empty.take()
         cycles, n_bytes = _share(use.cycles, tile, tiles), _share(use.n_bytes, tile, tiles)
-        stream = Stream(master, cycles, [(port, cycles, n_bytes)], burst_bytes=npu.spec.burst_bytes)
+        layout = Layout(cycles, [(port, cycles, n_bytes)], burst_bytes=npu.spec.burst_bytes)
+        stream = Stream(master, layout)
         track.begin(env.now, name, "transfer", job=job, stream=stream, joules=n_bytes * price)
         yield from run_stream(env, stream, every_burst=npu.every_burst)
         track.end(env.now)

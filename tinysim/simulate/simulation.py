@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tinysim.errors import InputError
 from tinysim.simulate.core import Core, Job
 from tinysim.simulate.io import Dma, Fifo, Transfer, sensor_process
+from tinysim.simulate.ledger import Ledger
 from tinysim.simulate.npu import Npu
 from tinysim.simulate.port import Master, Port
-from tinysim.simulate.records import JobRecord, PortRecord, Span, Track
+from tinysim.simulate.records import PortRecord, Span, Track
 from tinysim.simulate.ticks import Env, Events, environment
 from tinysim.simulate.timeline import Timeline
-from tinysim.simulate.work import NpuWork, Work
 from tinysim.simulate.workload import Sensor, System, Task, Traffic
 
 __all__ = ["Simulation"]
@@ -35,14 +36,8 @@ class Simulation:
         self.system, self.seed, self.events = system, seed, 0
         self.env = env = environment()
         self._spans: list[Span] = []
-        self._jobs: list[JobRecord] = []
-        self._unfinished: dict[str, Job] = {}
-        self._moving: dict[str, tuple[str, int, int, int | None]] = {}
-        self._pending: dict[str, int] = {}
-        self._numbers: dict[str, int] = {}
-        self._area = self._area_tick = 0
         self._tracks: list[Track] = []
-        self._left = sum(task.releases or 0 for task in system.tasks)
+        self.ledger = Ledger(env, sum(task.releases or 0 for task in system.tasks))
 
         masters = self._masters()
         last_bank, first_bank = self._ports(len(masters))
@@ -72,8 +67,8 @@ class Simulation:
             env.process(self._blocks(env, traffic))
         tasks = {task.name: task for task in system.tasks}
         for fifo in self.fifos:
-            fed = tasks.get(fifo.sensor.feeds or "")
-            env.process(sensor_process(env, fifo, self._service(fifo.sensor), self._feed(fed)))
+            feed = None if fifo.sensor.feeds is None else partial(self._releaser(tasks[fifo.sensor.feeds]), False)
+            env.process(sensor_process(env, fifo, self._service(fifo.sensor), feed))
 
     # ------------------------------------------------------------ parts
 
@@ -112,111 +107,61 @@ class Simulation:
     def _releases(self, env: Env, task: Task) -> Events:
         """Release a task by the clock."""
         soc, dice, k = self.system.soc, random.Random(f"{self.seed} {task.name}"), 0
-        while task.releases is None or k < task.releases:
+        release, last = self._releaser(task), task.releases
+        while last is None or k < last:
             due = soc.ticks(task.offset_s + k * (task.period_s or 0.0) + task.jitter_s * dice.random())
             if due > env.now:
                 yield env.timeout(due - env.now)
-            self._release(task, last=task.releases is not None)
+            release(last is not None)
             k += 1
 
-    def _release(self, task: Task, *, last: bool = False) -> None:
-        soc, now = self.system.soc, self.env.now
-        number = self._next(task.name)
-        deadline = None if task.deadline_s is None else now + soc.ticks(task.deadline_s)
+    def _releaser(self, task: Task) -> Callable[[bool], None]:
+        """What releases a task once; called with whether the run waits for that job."""
+        soc, ledger, core = self.system.soc, self.ledger, self.cores[task.core]
+        steps = core.steps(task.works)
+        deadline = None if task.deadline_s is None else soc.ticks(task.deadline_s)
 
-        def ended(job: Job) -> None:
-            self._leave(task.name)
-            del self._unfinished[job.label]
-            self._jobs.append(JobRecord(task.name, number, job.release, job.start, job.end, deadline, False))
-            self._left -= last
+        def release(ends: bool) -> None:
+            entry = ledger.open(task.name, backlog=task.backlog, deadline=deadline, ends=ends)
+            if entry is not None:
+                core.add(Job(entry.label, steps, task.priority, partial(ledger.close, entry), entry))
 
-        if self._pending.get(task.name, 0) > task.backlog:
-            self._jobs.append(JobRecord(task.name, number, now, None, None, deadline, True))
-            self._left -= last
-            return
-        self._enter(task.name)
-        back = Work("accelerator interrupt", soc.interrupt_cycles, kind="interrupt")
-        works = tuple(part for work in task.works for part in ((work, back) if isinstance(work, NpuWork) else (work,)))
-        job = Job(task.name, number, works, priority=task.priority, release=now, deadline=deadline, on_end=ended)
-        self._unfinished[job.label] = job
-        self.cores[task.core].add(job)
+        return release
 
     def _blocks(self, env: Env, traffic: Traffic) -> Events:
         """Hand DMA a block now and then."""
-        soc, k = self.system.soc, 0
+        soc, ledger, k = self.system.soc, self.ledger, 0
         while True:
             due = soc.ticks(traffic.offset_s + k * (traffic.period_s or 0.0))
             if due > env.now:
                 yield env.timeout(due - env.now)
-            self._block(traffic)
+            entry = ledger.open(traffic.name, backlog=traffic.backlog)
+            if entry is not None:
+                ends = traffic.source, traffic.target
+                self.dma.submit(Transfer(traffic.name, traffic.n_bytes, *ends, partial(ledger.close, entry), entry))
             if traffic.period_s is None:
                 return
             k += 1
 
-    def _block(self, traffic: Traffic) -> None:
-        now, number, name = self.env.now, self._next(traffic.name), traffic.name
-        if self._pending.get(name, 0) > traffic.backlog:
-            self._jobs.append(JobRecord(name, number, now, None, None, None, True))
-            return
-        label = f"{name}#{number}"
-        self._enter(name)
-        self._moving[label] = (name, number, now, None)
-
-        def started() -> None:
-            self._moving[label] = (name, number, now, self.env.now)
-
-        def ended() -> None:
-            self._leave(name)
-            start = self._moving.pop(label)[3]
-            self._jobs.append(JobRecord(name, number, now, start, self.env.now, None, False))
-
-        self.dma.submit(Transfer(name, label, traffic.n_bytes, traffic.source, traffic.target, started, ended))
-
-    def _service(self, sensor: Sensor) -> Callable[[Callable[[], None]], None]:
+    def _service(self, sensor: Sensor) -> Callable[[Callable[[], object]], None]:
         """How a sensor is served: called with what to do at the end."""
-        work = sensor.service(self.system.soc)
+        core, size = self.cores[sensor.core], sensor.watermark * sensor.sample_bytes
+        steps = core.steps([sensor.service(self.system.soc)])
 
-        def by_core(served: Callable[[], None]) -> None:
-            job = Job(
-                sensor.name, self._next(sensor.name), (work,), priority=_INTERRUPT, release=self.env.now,
-                on_end=lambda _: served(),
-            )  # fmt: skip
-            self.cores[sensor.core].add(job)
+        def by_core(served: Callable[[], object]) -> None:
+            core.add(Job(sensor.name, steps, _INTERRUPT, served))
 
-        def by_dma(served: Callable[[], None]) -> None:
-            label, size = f"{sensor.name}#{self._next(sensor.name)}", sensor.watermark * sensor.sample_bytes
-            self.dma.submit(Transfer(sensor.name, label, size, None, sensor.target, lambda: None, served))
+        def by_dma(served: Callable[[], object]) -> None:
+            self.dma.submit(Transfer(sensor.name, size, None, sensor.target, served))
 
         return by_dma if sensor.by_dma else by_core
-
-    def _feed(self, task: Task | None) -> Callable[[], None]:
-        return (lambda: None) if task is None else (lambda: self._release(task))
-
-    # ------------------------------------------------------------ counts
-
-    def _next(self, name: str) -> int:
-        self._numbers[name] = self._numbers.get(name, -1) + 1
-        return self._numbers[name]
-
-    def _enter(self, name: str) -> None:
-        self._count()
-        self._pending[name] = self._pending.get(name, 0) + 1
-
-    def _leave(self, name: str) -> None:
-        self._count()
-        self._pending[name] -= 1
-
-    def _count(self) -> None:
-        """Integrate the jobs and blocks in the system over time."""
-        self._area += sum(self._pending.values()) * (self.env.now - self._area_tick)
-        self._area_tick = self.env.now
 
     # ------------------------------------------------------------ running
 
     def run(self, until_s: float | None = None, *, progress: Progress | None = None) -> Timeline:
         """Run to a time, or until the last job of the tasks that end; return what happened so far.
 
-        May be called again: the run goes on where it was, also after `progress` returned False or Ctrl-C.
+        May be called again: the run goes on where it was, also after `progress` returned False.
 
         Raises:
             InputError: a time before the present one, or no end.
@@ -232,15 +177,16 @@ class Simulation:
                 raise InputError(
                     f"until_s {until_s:g} lies before the present {env.now / self.system.soc.clock_hz:g} s"
                 )
-        try:
-            while peek() < horizon and (until_s is not None or self._left):
+        ledger, bounded, going = self.ledger, until_s is not None, True
+        while going:
+            begun = self.events
+            for self.events in range(begun + 1, begun + _EVENTS_PER_REPORT + 1):
+                if peek() >= horizon or not (bounded or ledger.left):
+                    self.events, going = self.events - 1, False
+                    break
                 step()
-                self.events += 1
-                report = progress is not None and self.events % _EVENTS_PER_REPORT == 0
-                if report and progress is not None and progress(env.now, self.events) is False:
-                    return self.timeline()
-        except KeyboardInterrupt:
-            return self.timeline()
+            if going and progress is not None and progress(env.now, self.events) is False:
+                return self.timeline()
         if until_s is not None and env.now < horizon:
             env.run(until=int(horizon))
         return self.timeline()
@@ -257,18 +203,18 @@ class Simulation:
                     for port, held, n_bytes in booked:
                         ports[port][0] += held
                         ports[port][1] += n_bytes
-        self._count()
-        waiting = [JobRecord(j.task, j.number, j.release, j.start, None, j.deadline, False) for j in
-                   self._unfinished.values()]  # fmt: skip
-        waiting += [JobRecord(name, k, at, start, None, None, False) for name, k, at, start in self._moving.values()]
         return Timeline(
             clock_hz=soc.clock_hz,
             cycles=now,
             spans=tuple(sorted([*self._spans, *open_spans], key=lambda span: (span.start, span.resource, span.end))),
-            jobs=tuple(sorted([*self._jobs, *waiting], key=lambda job: (job.release, job.task, job.number))),
+            jobs=tuple(
+                sorted(
+                    [*self.ledger.records, *self.ledger.present()], key=lambda job: (job.release, job.task, job.number)
+                )
+            ),
             ports=tuple(PortRecord(port.name, *used) for port, used in ports.items()),
             fifos=tuple(fifo.record(now) for fifo in self.fifos),
-            mean_jobs=self._area / now if now else 0.0,
+            mean_jobs=self.ledger.mean(),
             events=self.events,
             priced=soc.run_w is not None,
         )
@@ -300,5 +246,7 @@ class Simulation:
         return run
 
     def _digest(self) -> str:
-        text = repr((self.env.now, self._spans, self._jobs, [(p.name, p.busy_cycles, p.n_bytes) for p in self.ports]))
+        text = repr(
+            (self.env.now, self._spans, self.ledger.records, [(p.name, p.busy_cycles, p.n_bytes) for p in self.ports])
+        )
         return hashlib.sha256(text.encode()).hexdigest()

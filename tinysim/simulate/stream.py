@@ -1,18 +1,17 @@
-"""A stretch of work and its bursts in closed form, so that a master without rivals needs one event, not thousands.
+"""A master's way through a stretch of work, so that without rivals it needs one event, not thousands.
 
-The work of W ticks is cut into n equal chunks. In each, the ports are held one after the other, then the master
-computes; each part is spread evenly: chunk k has floor((k + 1) T / n) - floor(k T / n) of a part of T ticks. So the
-position of every burst is a formula, and a stream that is attached to its ports finds out what other masters did to it
-only when it is asked. `attach` and burst-by-burst progress give the same ticks (tested).
+The position of every burst is a formula (`tinysim.simulate.layout`), so a stream that is attached to its ports finds
+out what other masters did to it only when it is asked. Attached and burst by burst, it takes the same ticks (tested).
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from typing import Any
 
 import simpy
 
+from tinysim.simulate.layout import Layout
 from tinysim.simulate.port import Master, Port
 from tinysim.simulate.ticks import Env, Events
 
@@ -22,84 +21,43 @@ __all__ = ["Pause", "Stream", "run_stream"]
 class Stream:
     """Progress of a master through one stretch of work."""
 
-    __slots__ = (
-        "_chunk", "_here", "attached", "blocked", "chunks", "done", "master", "n_bytes", "parts", "ports", "since", "total",
-    )  # fmt: skip
+    __slots__ = ("_chunk", "_edges", "attached", "blocked", "done", "layout", "master", "ports", "since", "total")
 
-    def __init__(self, master: Master, total: int, uses: Sequence[tuple[Port, int, int]], *, burst_bytes: int) -> None:
-        """`uses`: port, ticks held and bytes moved; bursts move `burst_bytes` each."""
-        merged: dict[Port, list[int]] = {}
-        for port, cycles, n_bytes in uses:
-            entry = merged.setdefault(port, [0, 0])
-            entry[0] += cycles
-            entry[1] += n_bytes
-        self.master, self.total = master, total
-        self.ports = tuple(merged)
-        self.n_bytes = tuple(n_bytes for _, n_bytes in merged.values())
-        held = [cycles for cycles, _ in merged.values()]
-        self.parts = (*held, total - sum(held))
-        bursts = [-(-min(n_bytes, cycles * burst_bytes) // burst_bytes) for cycles, n_bytes in merged.values()]
-        self.chunks = max([1, *bursts])
-        self._chunk, self._here = 0, [0, 0]
+    def __init__(self, master: Master, layout: Layout) -> None:
+        self.master, self.layout, self.ports, self.total = master, layout, layout.ports, layout.total
         self.done = 0
         """ticks of work done, as of `since`"""
         self.since = 0
         self.blocked: Port | None = None
         self.attached = False
+        self._chunk, self._edges = 0, [0, 0]
 
     # ------------------------------------------------------------ where the bursts lie
 
-    def _edges(self, chunk: int) -> list[int]:
-        """Where the parts of a chunk begin, and where it ends."""
-        n, begin, shares = self.chunks, 0, []
-        for part in self.parts:
-            before = chunk * part // n
-            begin += before
-            shares.append((chunk + 1) * part // n - before)
-        edges = [begin]
-        for share in shares:
-            begin += share
-            edges.append(begin)
-        return edges
-
     def _seek(self, position: int) -> list[int]:
         """Edges of the chunk around a position, which becomes the present chunk."""
-        edges = self._here
+        edges = self._edges
         if not edges[0] <= position < edges[-1]:
-            self._chunk = position * self.chunks // self.total
-            edges = self._edges(self._chunk)
-            while edges[-1] <= position:
-                self._chunk += 1
-                edges = self._edges(self._chunk)
-            self._here = edges
+            self._chunk, edges = self.layout.chunk_at(position)
+            self._edges = edges
         return edges
 
-    def burst_at(self, index: int, position: int) -> tuple[int, int] | None:
-        """The burst on a port that is under way at `position`, or the next one; None if none is left."""
-        part, n = self.parts[index], self.chunks
-        if position >= self.total or not part:
+    def first_start(self, index: int) -> int | None:
+        """Where the next burst begins, at or after the present position; None if none does."""
+        if self.done >= self.total or not self.layout.parts[index]:
             return None
-        edges = self._seek(position)
-        if edges[index + 1] > position and edges[index + 1] > edges[index]:
-            return edges[index], edges[index + 1]
-        given = (self._chunk + 1) * part // n
-        if given >= part:
-            return None
-        edges = self._edges(-(-(given + 1) * n // part) - 1)
-        return edges[index], edges[index + 1]
-
-    def first_start(self, index: int, position: int) -> int | None:
-        """Where the first burst begins at or after `position`; None if none does."""
-        burst = self.burst_at(index, position)
-        if burst is not None and burst[0] < position:
-            burst = self.burst_at(index, burst[1])
+        edges = self._seek(self.done)
+        if self.done <= edges[index] < edges[index + 1]:
+            return edges[index]
+        burst = self.layout.burst_after(index, self._chunk)
         return None if burst is None else burst[0]
 
     def step(self) -> tuple[int, int]:
         """What comes next, one part at a time: index of the part (the last one computes) and its ticks."""
-        edges = self._seek(self.done)
-        index = next(index for index in range(len(self.parts)) if edges[index + 1] > self.done)
-        return index, edges[index + 1] - self.done
+        edges, done, index = self._seek(self.done), self.done, 0
+        while edges[index + 1] <= done:
+            index += 1
+        return index, edges[index + 1] - done
 
     # ------------------------------------------------------------ progress while attached
 
@@ -115,7 +73,7 @@ class Stream:
 
     def arrival(self, index: int, now: int) -> float:
         """Earliest tick at which the stream can want a port that it does not use now."""
-        begin = self.first_start(index, self.done)
+        begin = self.first_start(index)
         return float("inf") if begin is None else now + begin - self.done
 
     def detach(self) -> None:
@@ -132,7 +90,7 @@ class Stream:
         stop: Port | None = None
         for index, port in enumerate(self.ports):
             if port.held_until > self.since:
-                begin = self.first_start(index, self.done)
+                begin = self.first_start(index)
                 if begin is not None and begin < reach and self.since + begin - self.done < port.held_until:
                     reach, stop = begin, port
         self.done, self.since, self.blocked = reach, now, stop
@@ -171,11 +129,12 @@ class Stream:
 
     def held_before(self, index: int, position: int) -> int:
         """Ticks that a port was held before `position`."""
+        part = self.layout.parts[index]
         if position >= self.total:
-            return self.parts[index]
+            return part
         edges = self._seek(position)
         here = min(max(position - edges[index], 0), edges[index + 1] - edges[index])
-        return self._chunk * self.parts[index] // self.chunks + here
+        return self._chunk * part // self.layout.chunks + here
 
     def booked(self, since: int, upto: int) -> list[tuple[Port, int, int]]:
         """Port, ticks held and bytes moved between two positions."""
@@ -185,7 +144,7 @@ class Stream:
                 self.held_before(index, upto) - self.held_before(index, since),
                 n_bytes * upto // self.total - n_bytes * since // self.total,
             )
-            for index, (port, n_bytes) in enumerate(zip(self.ports, self.n_bytes, strict=True))
+            for index, (port, n_bytes) in enumerate(zip(self.ports, self.layout.n_bytes, strict=True))
             if upto > since
         ]
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "devices": ("tinysim.cli.devices", "List boards, compare them, or show one with the source of each figure."),
     "estimate": ("tinysim.cli.estimate", "Predict cycles, latency, memory and energy of one inference."),
     "networks": ("tinysim.cli.networks", "List the networks of the zoo."),
+    "simulate": ("tinysim.cli.simulate", "Simulate one inference event by event: DMA, bus contention, timeline."),
 }
 
 

@@ -75,8 +75,8 @@ def _pulses(plan: Plan) -> list[Fault]:
                 Fault(
                     activity.field,
                     f"brown-out at the first pulse: {label!r} draws {_milli(current)} mA, the cell of "
-                    f"{battery.voltage_v:g} V behind {battery.resistance_ohm:g} ohm sags to {lowest:.3g} V and the load "
-                    f"needs {battery.brownout_v:g} V (a larger supply.buffer may help)",
+                    f"{battery.voltage_v:g} V behind {battery.resistance_ohm:g} ohm sags to {lowest:.3g} V and "
+                    f"the load needs {battery.brownout_v:g} V (a larger supply.buffer may help)",
                 )
             ]
     return []

@@ -1,0 +1,158 @@
+"""What a battery-free scenario file may say."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from tinysim.figures import Spec
+from tinysim.scenario.policies import PolicyName
+from tinysim.scenario.units import Farads, Joules, Ohms, Seconds, Share, Volts, Watts, quantity
+
+__all__ = ["HarvestScenario", "HarvestSource", "NodeSpec", "Storage", "WorkSpec"]
+
+SquareMetres = Annotated[float, quantity("m**2"), Field(gt=0)]
+
+
+class HarvestSource(Spec):
+    """Where the power comes from: exactly one of the four."""
+
+    constant: Watts | None = None
+    """The same power all the time."""
+    per_hour: Annotated[tuple[Watts, ...], Field(min_length=24, max_length=24)] | None = None
+    """Mean power in each hour of the day."""
+    trace: str | None = None
+    """CSV of power, or of voltage and current, with units in the headings; beside the scenario file."""
+    irradiance: str | None = None
+    """CSV with time and irradiance in W/m**2; beside the scenario file."""
+    markov_on: Watts | None = None
+    """Power of a source that is on and off at random."""
+    mean_on: Seconds | None = None
+    """Of a Markov source."""
+    mean_off: Seconds | None = None
+    """Of a Markov source."""
+    area: SquareMetres | None = None
+    """Of the panel, for irradiance."""
+    panel_efficiency: Annotated[float, quantity("1"), Field(gt=0, le=1)] | None = None
+    """Of the panel, for irradiance."""
+    flicker: float = Field(default=0.0, ge=0, le=2)
+    """Standard deviation of ln(power) around `per_hour`, correlated over `flicker_time`; the mean stays."""
+    flicker_time: Seconds = 300.0
+    """Correlation time of the flicker."""
+    scale: float = Field(default=1.0, gt=0)
+    """Factor on the power."""
+    efficiency: Annotated[float, quantity("1"), Field(gt=0, le=1)] = 1.0
+    """Of the converter between harvester and capacitor."""
+    duration: Seconds | None = None
+    """Length of the run; a trace's own by default."""
+    step: Seconds = 1.0
+    """Interval of a made harvest."""
+    max_gap: Seconds | None = None
+    """Largest gap that a trace may have."""
+
+    @model_validator(mode="after")
+    def _one(self) -> HarvestSource:
+        kinds = ("constant", "per_hour", "trace", "irradiance", "markov_on")
+        given = [n for n in kinds if getattr(self, n) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give one of {', '.join(kinds)}; given: {', '.join(given) or 'none'}")
+        if self.trace is None and self.irradiance is None and self.duration is None:
+            raise ValueError(f"{given[0]} needs a duration")
+        if (self.irradiance is not None) != (self.area is not None and self.panel_efficiency is not None):
+            raise ValueError("irradiance, area and panel_efficiency belong together")
+        if (self.markov_on is not None) != (self.mean_on is not None and self.mean_off is not None):
+            raise ValueError("markov_on, mean_on and mean_off belong together")
+        return self
+
+
+class Storage(Spec):
+    """The capacitor and the supervisor's thresholds."""
+
+    capacitance: Farads
+    """Capacitance over the swing (see `effective_capacitance_f` for DC bias)."""
+    leakage: Ohms | None = None
+    """Leakage resistance; None: none."""
+    rated: Volts
+    """Highest voltage; the surplus is clipped."""
+    on: Volts
+    """Voltage at which the load is switched on."""
+    off: Volts
+    """Voltage at which it is switched off."""
+    start: Annotated[float, quantity("V"), Field(ge=0)] = 0.0
+    """Voltage at the beginning."""
+
+    @model_validator(mode="after")
+    def _order(self) -> Storage:
+        if not self.off < self.on <= self.rated:
+            raise ValueError(
+                f"thresholds the wrong way round: off {self.off:g} V < on {self.on:g} V <= rated {self.rated:g} V is needed"
+            )
+        return self
+
+
+class WorkSpec(Spec):
+    """What is computed: a network on a board, or on a vector engine fed from non-volatile memory."""
+
+    network: str
+    """Name in the zoo, or a model file."""
+    device: str | None = None
+    """Board of the library."""
+    runtime: str | None = None
+    """Runtime of the board."""
+    engine: str | None = None
+    """Vector engine in ``device_specs/peripherals``."""
+    nvm: str | None = None
+    """Non-volatile memory of checkpoints; the engine's own by default."""
+    boot_time: Seconds | None = None
+    """From power-on to the first instruction of the task."""
+    boot_energy: Joules = 0.0
+    """The same."""
+
+    @model_validator(mode="after")
+    def _one(self) -> WorkSpec:
+        if (self.device is None) == (self.engine is None):
+            raise ValueError("give either a device or an engine")
+        if self.device is not None and self.nvm is None:
+            raise ValueError("a device needs the memory that checkpoints go to (nvm)")
+        return self
+
+
+class NodeSpec(Spec):
+    """How the node runs."""
+
+    policy: PolicyName
+    """How progress survives a power failure."""
+    tasks: Literal["inference", "layer", "tile"] = "layer"
+    """What a static checkpoint follows."""
+    tiles: int = Field(default=4, ge=1)
+    """Tiles of a layer, for tasks: tile."""
+    request: Seconds | None = None
+    """Period of requests; back to back by default."""
+    idle: Watts = 0.0
+    """At the load, between requests."""
+    off_draw: Watts = 0.0
+    """From the capacitor while the load is off."""
+    efficiency: Annotated[float, quantity("1"), Field(gt=0, le=1)] = 1.0
+    """Of the converter between capacitor and load."""
+
+
+class HarvestScenario(Spec):
+    """A battery-free node."""
+
+    name: str
+    """Name in reports."""
+    harvest: HarvestSource
+    """Where the power comes from."""
+    storage: Storage
+    """Capacitor and thresholds."""
+    work: WorkSpec
+    """What is computed."""
+    node: NodeSpec
+    """How."""
+    target: Share = 0.99
+    """Completion rate that the inverse questions ask for."""
+    seed: int = 0
+    """Of a harvest that is made at random."""
+    notes: str = ""
+    """Where the figures come from."""

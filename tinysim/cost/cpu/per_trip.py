@@ -46,8 +46,15 @@ CORES = {
     "cortex-m55": "cortex-m55",
     "cortex-m85": "cortex-m55",
 }
-#: compiler levels; -Ofast differs from -O3 in floating point only
-OPTS = {"-O3": "-O3", "-Ofast": "-O3", "-O2": "-O2", "-Os": "-Os"}
+#: compiler levels; -Ofast differs from -O3 in floating point only. "+dcheck": built without NDEBUG, so that TFLM's
+#: reference kernels check every index (many vendor IDE projects)
+OPTS = {
+    f"{opt}{suffix}": f"{table}{suffix}"
+    for suffix in ("", "+dcheck")
+    for opt, table in {"-O3": "-O3", "-Ofast": "-O3", "-O2": "-O2", "-Os": "-Os"}.items()
+}
+#: reference kernels besides the convolutions that index their tensors in 4 dimensions inside the loops
+_INDEXED = frozenset({"AveragePool", "MaxPool", "TransposeConv"})
 
 #: where a library has no table for a core: the nearest core that has one, in order
 _STAND_INS = {
@@ -79,7 +86,7 @@ def core_table(library: str, kernel: str, core: str, opt: str) -> tuple[str, str
     """(core, opt) of the table that prices `kernel` on `core` at `opt`: its own, else the nearest that exists."""
     table = read_table(library)
     for candidate in (core, *_STAND_INS[core]):
-        for level in (opt, "-O3", "-O2"):
+        for level in (opt, opt.removesuffix("+dcheck"), "-O3", "-O2"):
             if (kernel, candidate, level) in table:
                 return candidate, level
     measured = sorted({c for k, c, _ in table if k == kernel})
@@ -97,8 +104,10 @@ def per_trip(library: str, kernel: str, core: str, opt: str) -> tuple[tuple[str,
     loops, matrix = read_table(library)[kernel, own_core, own_level]
     if own_core != core:
         matrix = matrix * _ratio(("tflm_reference", core, "-O2"), ("tflm_reference", own_core, "-O2"))
-    if own_level != opt:
-        matrix = matrix * _ratio(("cmsis_nn", "cortex-m4", opt), ("cmsis_nn", "cortex-m4", own_level))
+    if kernel in _INDEXED:
+        matrix = matrix * _ratio(("tflm_reference", "cortex-m4", opt), ("tflm_reference", "cortex-m4", own_level))
+    elif own_level != (level := opt.removesuffix("+dcheck")):
+        matrix = matrix * _ratio(("cmsis_nn", "cortex-m4", level), ("cmsis_nn", "cortex-m4", own_level))
     return loops, matrix
 
 

@@ -7,6 +7,7 @@ once by prefix sums.
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -43,6 +44,7 @@ class Kernel:
         gain = -np.expm1(-rate * spans) / self.g if self.g else self.k * spans
         self.keep = np.broadcast_to(keep, self.inputs.shape)
         self.gain = np.broadcast_to(gain, self.inputs.shape)
+        self.factor = (float(keep[0]), float(gain[0]))
         reach = min(self.BLOCK, self.count, int(2.0 / (rate * spans[0])) if rate else self.BLOCK)
         self.decay = np.exp(-rate * spans[0] * np.arange(1.0, reach + 1.0))
         self.leaps = self.uniform and reach >= self.CHUNK
@@ -54,10 +56,11 @@ class Kernel:
         """Make interval n part of the window."""
         self.first, self.last = n, min(n + self.WINDOW, self.count)
         window = slice(n, self.last)
-        self.rows = list(
-            zip(self.keep[window].tolist(), self.gain[window].tolist(), self.inputs[window].tolist(), strict=True)
-        )
+        self.values: list[float] = self.inputs[window].tolist()
         self.starts: list[float] = self.edges[n : self.last + 1].tolist()
+        self.factors: list[tuple[float, float]] = (
+            [] if self.uniform else list(zip(self.keep[window].tolist(), self.gain[window].tolist(), strict=True))
+        )
 
     def to_x(self, voltage_v: float) -> float:
         """Voltage to the linear coordinate."""
@@ -82,7 +85,7 @@ class Kernel:
             self._open(n)
         if now > self.starts[n - self.first]:  # the rest of an interval
             end = self.starts[n - self.first + 1]
-            y = self._after(x, self.rows[n - self.first][2] - draw, (end if end < stop else stop) - now)
+            y = self._after(x, self.values[n - self.first] - draw, (end if end < stop else stop) - now)
             if y >= high or y <= low or stop < end:
                 return self._event(now, x, n, draw, low, high, stop)
             x, now, n = y, end, n + 1
@@ -112,7 +115,9 @@ class Kernel:
                 self._open(n)
             path: list[float] = []
             stop = min(last, self.last)
-            for keep, gain, value in self.rows[n - self.first : stop - self.first]:
+            here = slice(n - self.first, stop - self.first)
+            factors = itertools.repeat(self.factor) if self.uniform else self.factors[here]
+            for value, (keep, gain) in zip(self.values[here], factors, strict=False):
                 y = keep * x + gain * (value - draw)
                 if y >= high or y <= low:
                     break
@@ -162,7 +167,7 @@ class Kernel:
         self, now: float, x: float, n: int, draw: float, low: float, high: float, stop: float
     ) -> tuple[float, float, str]:
         """The event inside interval n: a crossing in closed form, or the end of the demanded time."""
-        net = self.rows[n - self.first][2] - draw
+        net = self.values[n - self.first] - draw
         slope = self.k * (net - self.g * x)
         target = high if slope > 0.0 else low
         when = math.inf

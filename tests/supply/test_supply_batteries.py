@@ -18,7 +18,10 @@ from tinysim.supply.ageing import (
     shelf_life_s,
 )
 from tinysim.supply.batteries import CircuitCell, IdealCell, KiBaM, PeukertCell, RakhmatovVrudhula
+from tinysim.supply.capacitors import Capacitor
 from tinysim.supply.cell import LoadProfile
+from tinysim.supply.motion import voltage_after_v
+from tinysim.supply.port import constant_current
 from tinysim.supply.pulse import buffer_recovery_s, min_buffer_f, pulse_voltage_v
 
 YEAR = 365.25 * 86400.0
@@ -237,6 +240,26 @@ def test_smallest_buffer_just_avoids_brown_out(resistance, duration):
     end = pulse_voltage_v(**pulse, buffer_f=size, buffer_esr_ohm=1.0)
     assert size == 0.0 or float(end) == pytest.approx(2.0)
     assert float(end) >= 2.0 - 1e-9
+
+
+@given(resistance=st.floats(1.0, 100.0), esr=st.floats(0.0, 5.0), duration=st.floats(1e-4, 1e-1))
+@settings(max_examples=30, deadline=None)
+def test_a_hybrid_store_sags_as_the_pulse_formula_says(resistance, esr, duration):
+    cell = derated(CIRCUIT, resistance_factor=resistance / CIRCUIT.resistance_ohm)
+    full = cell.full_state()
+    open_v = cell.voltage_v(full, 0.0)
+    store = Capacitor(47e-6, esr_ohm=esr)
+    first = open_v - 15e-3 * resistance * esr / (resistance + esr)  # the jump over R || r
+    volts = voltage_after_v(store, cell.port(full) - constant_current(15e-3), first, duration)
+    wanted = pulse_voltage_v(
+        open_v=open_v,
+        resistance_ohm=resistance,
+        current_a=15e-3,
+        duration_s=duration,
+        buffer_f=47e-6,
+        buffer_esr_ohm=esr,
+    )
+    assert volts == pytest.approx(float(wanted), rel=1e-9)
 
 
 def test_a_buffer_with_too_much_esr_does_not_help():

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tinysim.errors import InfeasibleError, InputError
 from tinysim.supply.cell import Array, Cell, CellState
+from tinysim.supply.port import Port, thevenin
 
 __all__ = ["CircuitCell", "IdealCell", "KiBaM", "PeukertCell", "RakhmatovVrudhula", "kim_qiao_ocv_v"]
 
@@ -319,6 +320,13 @@ class CircuitCell(Cell):
                 f"a load of {power_w:g} W is above what {open_v:.3f} V behind {self.resistance_ohm:g} ohm can give"
             )
         return 2.0 * power_w / (open_v + math.sqrt(disc))
+
+    def port(self, state: CellState) -> Port:
+        """The cell wired across a capacitor (a hybrid store), for times in which its charge hardly changes.
+
+        Needs a resistance above 0; the sum with other ports drives `tinysim.supply.motion`.
+        """
+        return thevenin(self.voltage_v(state, 0.0), self.resistance_ohm)
 
     def with_cutoff(self, load_min_v: float, dropout_v: float = 0.0) -> CircuitCell:
         """The same cell, empty where a converter that needs `dropout_v` above the load's minimum gives up."""

@@ -13,7 +13,7 @@ from tinysim.cli.options import Quantity, echo_json, json_option, write_text
 __all__ = ["command"]
 
 
-class _Dma(click.ParamType):
+class _Dma(click.ParamType[Any]):
     """DMA traffic: bytes, source, target and period, e.g. ``288:-:sram:347us``."""
 
     name = "BYTES:FROM:TO[:PERIOD]"
@@ -74,12 +74,13 @@ def command(
       tinysim simulate vww --device nucleo-l4r5zi
       tinysim simulate vww -d nucleo-l4r5zi --dma 288:-:sram:347us --perfetto trace.json
     """
+    from tinysim.deploy.deployment import deploy
+    from tinysim.network.load import load_network
     from tinysim.simulate.engine import simulate
 
+    deployment = deploy(load_network(model), device, runtime, clock_hz=clock)
     soc = {"arbiter": arbiter, "bus": bus, "banks": dict(banks)}
-    timeline = simulate(
-        model, device, runtime, soc=soc, traffic=dma, clock_hz=clock, progress=_show if progress else None
-    )
+    timeline = simulate(deployment, soc=soc, traffic=dma, progress=_show if progress else None)
     if perfetto is not None:
         write_text(perfetto, json.dumps(timeline.to_perfetto(), allow_nan=False))
     if csv_file is not None:
@@ -89,7 +90,9 @@ def command(
 
         save_gantt(timeline, plot)
     if as_json:
-        echo_json(timeline.to_dict())
+        target = deployment.target
+        names = {"network": deployment.network.name, "device": target.device.name, "runtime": target.runtime.name}
+        echo_json(names | timeline.to_dict())
     else:
         from tinysim.report.timeline import print_timeline
 

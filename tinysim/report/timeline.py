@@ -31,15 +31,14 @@ def save_gantt(timeline: Timeline, path: Path) -> None:
     Raises:
         InputError: the file cannot be written, or matplotlib cannot write this format.
     """
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
-    figure = timeline.plot().figure
+    figure = Figure(figsize=(10, 1.5 + 0.4 * len(timeline.resources)), layout="constrained")
+    timeline.plot(figure.add_subplot())
     try:
         figure.savefig(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be written: {' '.join(str(error).split())}") from error
-    finally:
-        plt.close("all")
 
 
 def _totals(timeline: Timeline) -> Table:

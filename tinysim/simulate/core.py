@@ -19,7 +19,10 @@ from tinysim.simulate.stream import Pause, Stream, run_stream
 from tinysim.simulate.ticks import RESCHEDULE, Env, Events, fire
 from tinysim.simulate.work import NpuWork, Work
 
-__all__ = ["Core", "Job", "core_process"]
+__all__ = ["INTERRUPT", "Core", "Job", "core_process"]
+
+#: Priority of interrupts, above every task.
+INTERRUPT = 1 << 30
 
 
 class Step(NamedTuple):
@@ -64,11 +67,15 @@ class Core:
         self._check_due = False
         self.process = env.process(core_process(env, self))
 
-    def add(self, job: Job) -> None:
-        """Make a job ready. Who runs is settled at the end of the tick, when all releases are in."""
+    def add(self, job: Job, *, interrupted: bool = False) -> None:
+        """Make a job ready. Who runs is settled at the end of the tick, when all releases are in.
+
+        A cooperative task that was `interrupted` inside a layer goes on before any other task.
+        """
         if job.place is None:
             job.place = next(self._places)
-        heappush(self.ready, (-job.priority, job.place, job))
+        keeps = interrupted and self.soc.scheduler == "cooperative"
+        heappush(self.ready, (-(INTERRUPT - 1 if keeps else job.priority), job.place, job))
         if not self._check_due:
             self._check_due = True
             event = self.env.event()
@@ -79,7 +86,7 @@ class Core:
         self._check_due = False
         if self.resting:
             self.process.interrupt()
-        elif self.soc.scheduler == "preemptive" and self.overtaken():
+        elif self.overtaken() and (self.soc.scheduler == "preemptive" or self.ready[0][2].priority == INTERRUPT):
             if self.pause.open:
                 self.process.interrupt()
             else:
@@ -138,7 +145,7 @@ def _execute(env: Env, core: Core, job: Job) -> Events:
         if ended:
             job.position, job.stream = job.position + 1, None
         if not ended or (job.position < len(job.steps) and core.soc.scheduler == "cooperative" and core.overtaken()):
-            core.add(job)
+            core.add(job, interrupted=not ended)
             return
     job.on_end()
 

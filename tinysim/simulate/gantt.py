@@ -32,10 +32,10 @@ def gantt(timeline: Timeline, ax: Axes | None = None, *, until_s: float | None =
                 for span in shown
                 if span.kind == kind and span.resource == name
             ]
-            label = kind if row == 0 else None
-            ax.broken_barh(bars, (row - 0.4, 0.8), color=_COLOURS[kind], edgecolor="white", linewidth=0.3, label=label)
+            ax.broken_barh(bars, (row - 0.4, 0.8), color=_COLOURS[kind], edgecolor="white", linewidth=0.3)
+        ax.bar(0, 0, color=_COLOURS[kind], label=kind)  # a patch for the legend
     ax.set_yticks(range(len(rows)), rows)
     ax.invert_yaxis()
     ax.set_xlabel("time [ms]")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.25), ncols=4, frameon=False)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=8, frameon=False)
     return ax

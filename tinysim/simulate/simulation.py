@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from tinysim.errors import InputError
-from tinysim.simulate.core import Core, Job
+from tinysim.simulate.core import INTERRUPT, Core, Job
 from tinysim.simulate.io import Dma, Fifo, Transfer, sensor_process
 from tinysim.simulate.ledger import Ledger
 from tinysim.simulate.npu import Npu
@@ -24,7 +24,6 @@ __all__ = ["Simulation"]
 #: Called now and then with the tick and the events so far; returning False stops the run.
 Progress = Callable[[int, int], bool | None]
 
-_INTERRUPT = 1 << 30  # above every task
 _EVENTS_PER_REPORT = 1 << 14
 
 
@@ -149,7 +148,7 @@ class Simulation:
         steps = core.steps([sensor.service(self.system.soc)])
 
         def by_core(served: Callable[[], object]) -> None:
-            core.add(Job(sensor.name, steps, _INTERRUPT, served))
+            core.add(Job(sensor.name, steps, INTERRUPT if sensor.priority is None else sensor.priority, served))
 
         def by_dma(served: Callable[[], object]) -> None:
             self.dma.submit(Transfer(sensor.name, size, None, sensor.target, served))

@@ -99,6 +99,8 @@ class Sensor:
     cycles_per_sample: int = 4
     """ticks of the interrupt routine per sample"""
     core: int = 0
+    priority: int | None = None
+    """of the routine; None for an interrupt, which no task delays"""
     feeds: str | None = None
     """task released whenever `window` more samples were taken out"""
     window: int = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,16 +86,15 @@ def _bar_rows(life: BatteryLife) -> list[list[str]]:
 def draw_battery(life: BatteryLife, *, span_s: float | None = None) -> Figure:
     """Breakdown, state timeline, tornado and lifetimes.
 
-    span_s: length of the timeline; by default it shows the first few wake-ups of the rarest common activity.
+    span_s: length of the timeline from power-on; by default it shows the first event on the longest path.
     """
     figure = new_figure(10.0, 7.5)
     with styled():
-        top, middle, bottom = figure.subfigures(3, 1, height_ratios=[1.1, 1.25, 1.5])
-        _draw_shares(top.subplots(), life)
-        _draw_timeline(middle.subplots(), life, span_s)
-        left, right = bottom.subplots(1, 2, width_ratios=[1.3, 1.0])
-        _draw_tornado(left, life)
-        _draw_sample(right, life)
+        grid = figure.add_gridspec(3, 2, height_ratios=[0.5, 1.2, 1.4], width_ratios=[1.3, 1.0])
+        _draw_shares(figure.add_subplot(grid[0, :]), life)
+        _draw_timeline(figure.add_subplot(grid[1, :]), life, span_s)
+        _draw_tornado(figure.add_subplot(grid[2, 0]), life)
+        _draw_sample(figure.add_subplot(grid[2, 1]), life)
     return figure
 
 
@@ -133,37 +133,44 @@ def _micro(current_a: float) -> str:
 
 
 def _draw_timeline(axes: Axes, life: BatteryLife, span_s: float | None) -> None:
-    stretches = timeline(life.plan, span_s or _span(life))
-    states = list(dict.fromkeys(s.state for s in stretches if s.state != "sleep"))
+    shown, start = _scene(life, span_s)
+    states = list(dict.fromkeys(s.state for s in shown if s.state != "sleep"))
     colour = {name: COLOURS[n % len(COLOURS)] for n, name in enumerate(states)} | {"sleep": GREY}
-    scale, unit = (1e3, "ms") if stretches[-1].end_s < 1.0 else (1.0, "s")
-    floor = max(min(s.current_a for s in stretches) * 0.5, 1e-9)
+    scale, unit = (1e3, "ms") if shown[-1].end_s - start < 1.0 else (1.0, "s")
+    floor = max(min(s.current_a for s in shown) * 0.5, 1e-9)
     seen: set[str] = set()
-    for stretch in stretches:
-        x = (stretch.start_s * scale, stretch.end_s * scale)
+    for stretch in shown:
+        x = ((stretch.start_s - start) * scale, (stretch.end_s - start) * scale)
         label = "" if stretch.state in seen else stretch.state
         seen.add(stretch.state)
         axes.fill_between(x, floor, stretch.current_a, color=colour[stretch.state], label=label, linewidth=0)
-    axes.plot(*_outline(stretches, scale), color="#333333", linewidth=0.6)
+    axes.plot(*_outline(shown, start, scale), color="#333333", linewidth=0.6)
     axes.set_yscale("log")
-    axes.set(
-        xlim=(0, stretches[-1].end_s * scale), ylim=(floor, None), xlabel=f"time [{unit}]", ylabel="rail current [A]"
-    )
-    axes.set_title("States after power-on")
+    axes.yaxis.set_major_formatter(lambda value, _: _micro(value))
+    axes.yaxis.set_minor_formatter(lambda _value, _: "")
+    axes.set(xlim=(0, (shown[-1].end_s - start) * scale), ylim=(floor, None), xlabel=f"time [{unit}]")
+    axes.set_title("States and current at the rail")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=1.0, fontsize=8)
 
 
-def _outline(stretches: list[Stretch], scale: float) -> tuple[list[float], list[float]]:
-    times = [t * scale for s in stretches for t in (s.start_s, s.end_s)]
+def _outline(stretches: list[Stretch], start_s: float, scale: float) -> tuple[list[float], list[float]]:
+    times = [(t - start_s) * scale for s in stretches for t in (s.start_s, s.end_s)]
     return times, [s.current_a for s in stretches for _ in (0, 1)]
 
 
-def _span(life: BatteryLife) -> float:
-    """Long enough for two events of the activity that keeps the MCU awake most, short enough to see their phases."""
-    busiest = max(life.plan.activities, key=lambda a: a.arrivals.rate_hz * a.mean_duration_s)
-    first = busiest.arrivals.rate_hz
-    longest = max(path.duration_s for path in busiest.paths)
-    return min(2.0 / first, 12.0 * longest)
+def _scene(life: BatteryLife, span_s: float | None) -> tuple[list[Stretch], float]:
+    """The stretches around the first event that takes the longest path among the first few thousand, and their start."""
+    plan = life.plan
+    reach = span_s or 3000.0 / sum(a.arrivals.rate_hz for a in plan.activities)
+    film = timeline(plan, reach, seed=life.sample.seed)
+    if span_s is not None:
+        return film, 0.0
+    longest = max(plan.paths, key=lambda path: path.duration_s)
+    last = longest.phases[-1].label
+    middle = next((s.end_s for s in film if (s.activity, s.state) == (longest.activity, last)), longest.duration_s)
+    start, end = max(middle - 1.4 * longest.duration_s, 0.0), middle + 0.8 * longest.duration_s
+    inside = [s for s in film if s.end_s > start and s.start_s < end]
+    return [replace(s, start_s=max(s.start_s, start), end_s=min(s.end_s, end)) for s in inside], start
 
 
 def _draw_tornado(axes: Axes, life: BatteryLife) -> None:

@@ -7,7 +7,7 @@ import html
 import io
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tinysim.errors import InputError
 
@@ -20,7 +20,7 @@ __all__ = ["COLOURS", "GREY", "html_table", "new_figure", "save_png", "styled", 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#555555")
 GREY = "#B8B8B8"
 
-_STYLE = {
+_STYLE: Any = {
     "font.size": 9.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -55,7 +55,7 @@ def styled() -> AbstractContextManager[None]:
     """Context in which axes take the style of these reports."""
     import matplotlib
 
-    return matplotlib.rc_context(_STYLE)  # type: ignore[arg-type]  # keys are a literal type in the stubs
+    return matplotlib.rc_context(_STYLE)
 
 
 def save_png(figure: Figure, path: Path) -> None:

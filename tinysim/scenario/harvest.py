@@ -128,7 +128,7 @@ def _daily(source: HarvestSource, rng: np.random.Generator) -> np.ndarray[Any, n
 
     count = max(round((source.duration or 0.0) / source.step), 1)
     hour = (np.arange(count) * source.step // 3600.0).astype(int) % 24
-    power = np.array(source.per_hour)[hour]
+    power: np.ndarray[Any, np.dtype[np.float64]] = np.asarray(source.per_hour, float)[hour]
     if not source.flicker:
         return power
     keep = math.exp(-source.step / source.flicker_time)

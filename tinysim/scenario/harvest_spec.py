@@ -86,7 +86,8 @@ class Storage(Spec):
     def _order(self) -> Storage:
         if not self.off < self.on <= self.rated:
             raise ValueError(
-                f"thresholds the wrong way round: off {self.off:g} V < on {self.on:g} V <= rated {self.rated:g} V is needed"
+                f"thresholds the wrong way round: off {self.off:g} V < on {self.on:g} V <= rated {self.rated:g} V "
+                "is needed"
             )
         return self
 

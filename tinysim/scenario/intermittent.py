@@ -1,7 +1,7 @@
 """Inference on harvested energy: exact stepping of capacitor, harvest and a checkpoint policy.
 
-The node is off below `off_v`, starts at `on_v`, boots, restores, works, and sleeps once a request is served. All of it
-is a policy of `tinysim.supply.stepping`: constant draws between crossings that have closed forms, and a ledger that must
+The node is off below `off_v`, starts at `on_v`, boots, restores, works, and sleeps once a request is served. It is
+a policy of `tinysim.supply.stepping`: constant draws between crossings that have closed forms, and a ledger that must
 close. Work draws the mean power of the inference, commits included, so one stretch of work is one event however many
 tasks it holds.
 """
@@ -43,7 +43,7 @@ class Node:
     def __post_init__(self) -> None:
         if not 0.0 <= self.off_v < self.on_v <= self.capacitor.rated_v:
             raise InputError(
-                f"node: needs off {self.off_v} V below on {self.on_v} V, at most the capacitor's {self.capacitor.rated_v} V"
+                f"node: needs off {self.off_v} V < on {self.on_v} V <= the capacitor's {self.capacitor.rated_v} V"
             )
         if not 0.0 < self.efficiency <= 1.0 or (self.request_s is not None and self.request_s <= 0.0):
             raise InputError("node: needs an efficiency in 0 to 1 and a request period above 0")
@@ -215,7 +215,7 @@ def _policy(node: Node, log: _Log, start_s: float) -> Policy:
                 log.open_s = reached
                 break
             log.failures += 1
-            if kept.policy == "jit" and kept.save_s > 0.0:
+            if kept.policy == "jit" and reached > done:
                 outcome = yield save
                 now = outcome.time_s
                 if outcome.reason != "time":

@@ -81,8 +81,8 @@ def smallest_capacitor(
             return _smallest(lambda f: rate(f) >= target, previous, farads, "capacitance in F", tolerance=tolerance)
         best, previous = max(best, (found, farads)), farads
     raise InfeasibleError(
-        f"no capacitor from {low_f:g} to {high_f:g} F completes {target:.1%} of the requests; the best, {best[1]:.3g} F, "
-        f"completes {best[0]:.1%}: the harvest is too small"
+        f"no capacitor from {low_f:g} to {high_f:g} F completes {target:.1%} of the requests; the best, "
+        f"{best[1]:.3g} F, completes {best[0]:.1%}: the harvest is too small"
     )
 
 

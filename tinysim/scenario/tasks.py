@@ -80,7 +80,7 @@ def from_estimate(result: Estimate, *, boot_time_s: float = 0.0, boot_energy_j: 
     network, live = result.deployment.network, live_bytes(result.deployment.network)
     once_s = result.inference_overhead_cycles / result.clock_hz
     once_j = result.energy_j - math.fsum(layer.energy_j or 0.0 for layer in result.layers)
-    tasks = []
+    tasks: list[Task] = []
     for layer, op in zip(result.layers, network.ops, strict=True):
         if layer.latency_s <= 0.0:
             continue
@@ -126,57 +126,59 @@ def from_engine(network: Network, engine: VectorEngine) -> Workload:
     """A network on a vector multiply-accumulate unit whose operands come from non-volatile memory by DMA.
 
     A layer with P output pixels, F filters and vectors of K elements runs as P F ceil(K / K_max) vector calls. Tiles of
-    p pixels and f filters share the working memory, so the DMA moves (P/p) (F/f) (p K + f K) operands in and P F results
-    out; p and f are chosen to move least. Layers without multiplications move their input and output once.
+    p pixels and f filters share the working memory, so the DMA moves ceil(P/p) ceil(F/f) (p + f) K operands in, in two
+    transfers a tile, and P F results out; p and f are chosen to move least. Layers without multiplications move their
+    input and output once. Results are in non-volatile memory as soon as they are made, so a checkpoint adds an index.
     Source: prices by `VectorEngine` (iNAS micro-benchmarks); the output-stationary tiling is this model's own.
     """
-    nvm = load_part(engine.nvm, Nvm)
-    table = network.table()
+    nvm, table = load_part(engine.nvm, Nvm), network.table()
     size, clock = engine.element_bytes, engine.clock.si
     room = engine.working_memory.si / size
-    tasks = []
+    tasks: list[Task] = []
     for n, op in enumerate(network.ops):
-        outputs, macs = float(table.out_elements[n]), float(table.macs[n])
-        filters = float(table.out_c[n])
-        calls, pieces, moved_in, transfers = 0.0, 1.0, float(table.in_elements[n]), 1.0
-        if macs:
-            depth = macs / outputs
-            depthwise = table.kind_names[n] == "depthwise_conv2d"
-            pieces = math.ceil(2.0 * depth / (room - 2.0)) if 2.0 * depth + 2.0 > room else 1.0
-            calls = outputs * pieces
-            moved_in, transfers = _tiling(outputs / filters, filters, depth, room, depthwise=depthwise)
-        reads = (moved_in * size * nvm.read_energy.si, moved_in * size * (nvm.read_time.si if nvm.read_time else 0.0))
-        setup_j = transfers * (nvm.read_setup_energy.si if nvm.read_setup_energy else 0.0)
-        setup_s = transfers * (nvm.read_setup_time.si if nvm.read_setup_time else 0.0)
-        written = nvm.write(outputs * size)
-        if calls == 0.0 and table.kind_names[n] in {"reshape", "squeeze"}:
+        outputs, macs, kind = float(table.out_elements[n]), float(table.macs[n]), table.kind_names[n]
+        if kind in {"reshape", "squeeze"}:
             continue
+        calls, moved, transfers = 0.0, float(table.in_elements[n]), 1.0
+        if macs:
+            filters, depth = float(table.out_c[n]), macs / outputs
+            fitting = min(depth, (room - 1.0) / 2.0)
+            calls = outputs * math.ceil(depth / fitting)
+            tiling = _depthwise_tiling if kind == "depthwise_conv2d" else _tiling
+            moved, transfers = tiling(outputs / filters, filters, depth, room)
+        read_j, read_s = nvm.read(moved / transfers * size)
+        write_j, write_s = nvm.write(outputs * size)
+        cycles = calls * engine.call_cycles.si + macs * engine.mac_cycles.si
+        energy = calls * engine.call_energy.si + macs * engine.mac_energy.si
         tasks.append(
             Task(
                 op.name or f"{n}_{op.kind}",
-                reads[1] + setup_s + written[1] + (calls * engine.call_cycles.si + macs * engine.mac_cycles.si) / clock,
-                reads[0] + setup_j + written[0] + calls * engine.call_energy.si + macs * engine.mac_energy.si,
-                0.0,  # results are in non-volatile memory already
-                0.0,
-                max(int(outputs), 1),
+                transfers * read_s + write_s + cycles / clock,
+                transfers * read_j + write_j + energy,
+                new_bytes=0.0,
+                live_bytes=0.0,
+                iterations=max(int(outputs), 1),
             )
         )
     name = f"{network.name} on {engine.name}"
     return Workload(name, tuple(tasks), engine.boot_time.si, engine.boot_energy.si)
 
 
-def _tiling(pixels: float, filters: float, depth: float, room: float, *, depthwise: bool) -> tuple[float, float]:
+def _depthwise_tiling(pixels: float, filters: float, depth: float, room: float) -> tuple[float, float]:
+    """(operands moved in, transfers): each filter has its own input, so only the filter is shared by its pixels."""
+    fit = max(math.floor((room - depth) / (depth + 1.0)), 1)
+    tiles = filters * math.ceil(pixels / min(fit, pixels))
+    return pixels * filters * depth + tiles * depth, 2.0 * tiles
+
+
+def _tiling(pixels: float, filters: float, depth: float, room: float) -> tuple[float, float]:
     """(operands moved in, transfers) of the tiling that moves least."""
-    if depthwise:  # each filter has its own input: nothing to share but the filter
-        fit = max(math.floor((room - depth) / (depth + 1.0)), 1)
-        tiles = filters * math.ceil(pixels / min(fit, pixels))
-        return pixels * filters * depth + tiles * depth, 2.0 * tiles
-    depth_fit = min(depth, (room - 1.0) / 2.0)
+    fitting = min(depth, (room - 1.0) / 2.0)
     best = (math.inf, 0.0)
-    for p in range(1, int(min(pixels, room / depth_fit)) + 1):
-        f = min(math.floor((room - p * depth_fit) / (depth_fit + p)), filters)
+    for p in range(1, max(int(min(pixels, room / fitting)), 1) + 1):
+        f = min(math.floor((room - p * fitting) / (fitting + p)), filters)
         if f < 1:
             break
-        tiles = math.ceil(pixels / p) * math.ceil(filters / f) * math.ceil(depth / depth_fit)
-        best = min(best, (tiles * (p + f) * depth_fit, 2.0 * tiles))
+        tiles = math.ceil(pixels / p) * math.ceil(filters / f) * math.ceil(depth / fitting)
+        best = min(best, (tiles * (p + f) * fitting, 2.0 * tiles))
     return best

@@ -24,12 +24,10 @@ def networks(draw: st.DrawFn, dtypes: tuple[str, ...] = ("int8", "float32", "int
 
 
 def conv(draw: st.DrawFn, b: Builder, x: int) -> int:
-    kernel, stride = draw(st.integers(1, 3)), draw(st.integers(1, 2))
+    filters, kernel, stride = draw(st.integers(1, 8)), draw(st.integers(1, 3)), draw(st.integers(1, 2))
     padding = draw(st.sampled_from(("same", (1, 0, 2, 1))))
-    return b.conv(
-        x, draw(st.integers(1, 8)), kernel, stride=stride, padding=padding, activation=draw(st.sampled_from(ACTIVATIONS)),
-        bias=draw(st.booleans()),
-    )  # fmt: skip
+    activation, bias = draw(st.sampled_from(ACTIVATIONS)), draw(st.booleans())
+    return b.conv(x, filters, kernel, stride=stride, padding=padding, activation=activation, bias=bias)
 
 
 def depthwise(draw: st.DrawFn, b: Builder, x: int) -> int:

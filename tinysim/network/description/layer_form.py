@@ -77,8 +77,10 @@ class _Program:
         if not isinstance(body, dict) or not set(body) <= {"parameters", "layers"}:
             raise NetworkError(f"{where}: no block {name!r}; {nearest(str(name), self.blocks)}")
         parameters = body.get("parameters", [])
-        if not isinstance(given, dict) or not isinstance(parameters, list) or set(given) != set(parameters):
-            raise NetworkError(f"{where}: block {name!r} takes with: {', '.join(map(str, parameters)) or 'nothing'}")
+        if not isinstance(parameters, list) or not all(isinstance(p, str) for p in parameters):
+            raise NetworkError(f"{where}: the parameters of block {name!r} must be a list of names")
+        if not isinstance(given, dict) or set(given) != set(parameters):
+            raise NetworkError(f"{where}: block {name!r} takes with: {', '.join(parameters) or 'nothing'}")
         inner = {key: _substitute(value, scope, where) for key, value in given.items()}
         self.run(body.get("layers"), f"{where} (block {name}), layer", inner, depth + 1)
 
@@ -134,7 +136,8 @@ def network_of_layer_form(document: Mapping[str, Any]) -> Network:
         if key not in _KEYS:
             raise NetworkError(f"unknown key {key!r}; {nearest(str(key), _KEYS)}")
     inputs, blocks = document.get("inputs"), document.get("blocks", {})
-    if not isinstance(inputs, dict) or not inputs or not isinstance(blocks, dict):
+    named = isinstance(blocks, dict) and all(isinstance(key, str) for key in blocks)
+    if not isinstance(inputs, dict) or not inputs or not named:
         raise NetworkError("inputs must map names to shapes, such as {x: [1, 96, 96, 3]}, and blocks names to blocks")
     name, dtype = document.get("name"), document.get("dtype", "int8")
     if not isinstance(name, str) or not isinstance(dtype, str):

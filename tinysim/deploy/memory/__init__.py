@@ -1,8 +1,10 @@
 """Memory: lifetimes, planners, the arena of each runtime."""
 
+from tinysim.deploy.memory.batch import batch_greedy_heads, batch_live_peaks, chain_peak_bytes
 from tinysim.deploy.memory.buffers import Buffers, lifetimes, live_bytes
 from tinysim.deploy.memory.channels import channel_buffers, channel_segments
 from tinysim.deploy.memory.fit import MemorySchedule, fit_memory, memory_schedules
+from tinysim.deploy.memory.flash import WEIGHT_STORAGE, flatbuffer_bytes, parameter_bytes, weight_flash_bytes
 from tinysim.deploy.memory.greedy import greedy_plan
 from tinysim.deploy.memory.in_place import IN_PLACE_RULES, tie_in_place
 from tinysim.deploy.memory.optimum import Packing, cp_sat_plan, optimum_plan
@@ -17,6 +19,7 @@ from tinysim.deploy.memory.tinyengine import tinyengine_patch_buffers, tinyengin
 __all__ = [
     "IN_PLACE_RULES",
     "PLANNERS",
+    "WEIGHT_STORAGE",
     "ArenaPlan",
     "Buffers",
     "MemoryPolicy",
@@ -24,17 +27,22 @@ __all__ = [
     "Order",
     "Packing",
     "PatchWork",
+    "batch_greedy_heads",
+    "batch_live_peaks",
+    "chain_peak_bytes",
     "channel_buffers",
     "channel_segments",
     "cmsis_nn_scratch_bytes",
     "cp_sat_plan",
     "fit_memory",
+    "flatbuffer_bytes",
     "greedy_plan",
     "least_peak_order",
     "lifetimes",
     "live_bytes",
     "memory_schedules",
     "optimum_plan",
+    "parameter_bytes",
     "patch_buffers",
     "patch_work",
     "patchable_splits",
@@ -47,4 +55,5 @@ __all__ = [
     "tie_in_place",
     "tinyengine_patch_buffers",
     "tinyengine_static_bytes",
+    "weight_flash_bytes",
 ]

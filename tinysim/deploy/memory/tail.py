@@ -90,6 +90,8 @@ _ABIS = MappingProxyType(
 )
 #: kinds without kernel data
 _NO_DATA = frozenset({"reshape", "squeeze", "expand_dims"})
+#: a table of 513 values of 16 bits: the exponential, and 1 / (1 + x)
+_LOOKUP_BYTES = 513 * 2
 _QUANTIZED = frozenset({"int8", "uint8", "int16"})
 #: what other kinds usually take
 _USUAL_OPTIONS, _USUAL_DATA = (4, 4), 32
@@ -146,12 +148,14 @@ def tflm_tail(
 
 
 def _prepared(network: Network, op: Op) -> tuple[int, ...]:
-    """Arrays that a kernel's preparation keeps: multipliers and shifts per output channel."""
-    position = {"conv": 1, "matmul": 1}.get(FAMILY[op.kind])
-    if position is None or len(op.inputs) <= position or op.kind == "batch_matmul":
+    """Arrays that a kernel's preparation keeps: per-channel multipliers and shifts, tables of a 16-bit softmax."""
+    if op.kind == "softmax" and network.tensors[op.inputs[0]].dtype == "int16":
+        return (_LOOKUP_BYTES, _LOOKUP_BYTES)
+    if FAMILY[op.kind] not in {"conv", "matmul"} or op.kind == "batch_matmul":
         return ()
-    weights = network.tensors[op.inputs[position]]
-    if FAMILY[op.kind] == "matmul" and (weights.quantization is None or len(weights.quantization.scale) < 2):
+    weights = network.tensors[op.inputs[1]]
+    per_channel = weights.quantization is not None and len(weights.quantization.scale) > 1
+    if weights.dtype.startswith("float") or (FAMILY[op.kind] == "matmul" and not per_channel):
         return ()
     channels = network.tensors[op.outputs[0]].shape[-1]
     return (4 * channels, 4 * channels)

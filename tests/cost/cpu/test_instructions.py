@@ -21,10 +21,10 @@ EVERY_KIND = LayerTable.from_columns({"kind": [kind.name for kind in KINDS]} | S
 
 
 @pytest.mark.parametrize("bits", [8, 16, 32])
-@pytest.mark.parametrize("core", list(CORES))
+@pytest.mark.parametrize("core", sorted(set(CORES.values()) | {"xtensa-lx7"}))
 def test_nothing_is_free(core, bits):
     table = EVERY_KIND.replace(activation_bits=bits)
-    for runtime in RUNTIMES:
+    for runtime in ("cmsis-nn", "tflm-reference"):
         for opt in OPTS:
             counts = instruction_counts(table, core=core, runtime=runtime, opt=opt)
             assert counts.instructions.min() > 100
@@ -44,6 +44,12 @@ def test_nothing_is_free(core, bits):
 def test_unknown_names(argument, message):
     with pytest.raises(UnknownRuntime, match=message):
         instruction_counts(EVERY_KIND, **argument)
+
+
+def test_every_core_and_runtime_is_accepted():
+    for core in CORES:
+        for runtime in RUNTIMES:
+            assert len(instruction_counts(EVERY_KIND[:1], core=core, runtime=runtime).loads) == 1
 
 
 def test_without_fpu_float_costs_several_times_more_and_int8_the_same():
@@ -97,3 +103,16 @@ def test_a_million_layers_a_second():
         counts = instruction_counts(table)
         seconds.append(time.process_time() - start)
     assert len(counts.loads) / min(seconds) >= 1e6
+
+
+def test_index_checks_cost_reference_kernels_only():
+    conv = LayerTable.from_columns({"kind": ["conv2d"]} | SHAPE)
+    for bits, runtime, least, most in (
+        (8, "cmsis-nn", 1, 1),
+        (8, "tflm-reference", 3, 12),
+        (32, "tflm-reference", 1.5, 4),
+    ):
+        table = conv.replace(activation_bits=bits)
+        checked = instruction_counts(table, runtime=runtime, opt="-O3+dcheck").instructions
+        ratio = checked / instruction_counts(table, runtime=runtime, opt="-O3").instructions
+        assert least <= ratio[0] <= most

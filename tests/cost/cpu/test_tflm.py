@@ -37,6 +37,17 @@ def test_shipped_tables_reproduce_every_operator(core):
     assert error.max() <= 0.09
 
 
+@pytest.mark.parametrize("opt", ["-O3", "-Os", "-O3+dcheck", "-Os+dcheck"])
+def test_float_convolution_loops_at_every_level(opt):
+    loops = read_runs("reference_loops")
+    loops = loops[(loops.activation_bits == 32) & (loops.opt == opt)]
+    counts = instruction_counts(layer_table(loops), runtime="tflm-reference", opt=opt)
+    # the runs are small: a few hundred instructions of set-up stand beside a few ten thousand
+    error = np.abs(counts.instructions / loops.instructions - 1)
+    assert error.mean() <= 0.05
+    assert error.max() <= 0.2
+
+
 def test_cmsis_nn_falls_back_to_reference_kernels():
     ops = OPS[OPS.kind.isin(["hard_swish", "logistic", "mean", "quantize"]) & (OPS.core == "cortex-m4")]
     table = layer_table(ops)

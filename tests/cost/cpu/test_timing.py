@@ -40,4 +40,5 @@ def test_against_simulated_cycles(core):
 
 
 def test_every_core_of_the_kernels_has_a_spec():
-    assert {path.stem for path in SPECS.glob("cortex-*.yaml")} >= set(CORES) - {"cortex-m0"}
+    cores = {core for core in CORES if core.startswith("cortex-")} - {"cortex-m0"}
+    assert {path.stem for path in SPECS.glob("cortex-*.yaml")} >= cores

@@ -20,7 +20,10 @@ __all__ = ["FPU_CORES", "LIBRARY", "soft_float"]
 LIBRARY = "float32"
 
 #: cores that can have a single-precision FPU
-FPU_CORES = frozenset({"cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"})
+FPU_CORES = frozenset(
+    "cortex-m4 cortex-m7 cortex-m33 cortex-m55 cortex-m85 rxv2 rxv3 xtensa-lx6 xtensa-lx7 rv32imafc rv32imafc-esp "
+    "andes-d25f andes-d45 gap9-cluster rh850-g3kh".split()
+)
 
 for _kernel, _kinds in (
     (conv.CONV, "conv2d"),

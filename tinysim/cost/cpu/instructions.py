@@ -56,10 +56,11 @@ def instruction_counts(
 
     Args:
         table: the layers; `activation_bits` says whether a row runs an int8, an int16x8 or a float32 kernel.
-        core: cortex-m0plus, -m3, -m4, -m7, -m33, -m55 or -m85.
+        core: cortex-m0plus, -m3, -m4, -m7, -m33, -m55 or -m85; other 32-bit cores run the plain C build (`CORES`).
         runtime: `cmsis-nn` (TFLM's choice: CMSIS-NN where it has a kernel, else the reference kernel) or
             `tflm-reference`.
-        opt: compiler level: -O3, -Ofast, -O2 or -Os.
+        opt: compiler level: -O3, -Ofast, -O2 or -Os; with "+dcheck" for a build without NDEBUG, in which TFLM's
+            reference kernels check every tensor index.
         fpu: whether float32 kernels may use the FPU, if the core can have one.
 
     A view (reshape and the like) copies its tensor, as TFLM does; what the interpreter spends on each operator besides
@@ -72,7 +73,7 @@ def instruction_counts(
     for value, known, what in ((core, CORES, "core"), (runtime, RUNTIMES, "runtime"), (opt, OPTS, "compiler level")):
         if value not in known:
             raise UnknownRuntime(f"instruction counts: unknown {what} {value!r}; {nearest(value, known)}")
-    job = _Job(table, CORES[core], OPTS[opt], RUNTIMES[runtime], fpu and CORES[core] in float32.FPU_CORES)
+    job = _Job(table, CORES[core], OPTS[opt], RUNTIMES[runtime], fpu and core in float32.FPU_CORES)
     counts = np.zeros((len(CLASSES), len(table)))
     for start in range(0, len(table), BLOCK):
         job.price_block(slice(start, start + BLOCK), counts[:, start : start + BLOCK])

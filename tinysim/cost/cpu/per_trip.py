@@ -46,6 +46,13 @@ CORES = {
     "cortex-m55": "cortex-m55",
     "cortex-m85": "cortex-m55",
 }
+#: cores on which no library was counted: they run the plain C build, taken to execute what the Cortex-M3 does. Those
+#: without post-increment addressing and conditional execution (RISC-V) execute more: calibrate on measured rows.
+_PLAIN_C = (
+    "rxv2 rxv3 xtensa-lx6 xtensa-lx7 rv32imc rv32imafc rv32imafc-esp andes-d25f andes-d45 gap8-cluster gap9-cluster "
+    "msp430x rh850-g3kh"
+).split()
+CORES |= dict.fromkeys(_PLAIN_C, "cortex-m3")
 #: compiler levels; -Ofast differs from -O3 in floating point only. "+dcheck": built without NDEBUG, so that TFLM's
 #: reference kernels check every index (many vendor IDE projects)
 OPTS = {

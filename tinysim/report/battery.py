@@ -26,7 +26,10 @@ def print_battery(life: BatteryLife, *, level: float = 0.9) -> None:
     totals = make_table("", {"": "left", " ": "left"})
     totals.show_header = False
     totals.add_row("lifetime", f"{in_days(life.lifetime_s)}   {level:.0%} interval {in_days(low)} to {in_days(high)}")
-    totals.add_row("ends for want of", life.run.cause or "nothing within the run")
+    totals.add_row(
+        "ends for want of",
+        life.run.cause or f"unknown: the run stopped after {in_days(life.run.time_s)}, closed form from there",
+    )
     totals.add_row("mean current", f"{si(life.mean.cell_a, 'A')} from the cell")
     totals.add_row("mean power", f"{si(life.mean.power_w, 'W')} at the rail of {battery.rail_v:g} V")
     totals.add_row("awake", f"{life.mean.busy:.3%} of the time")
@@ -159,16 +162,20 @@ def _outline(stretches: list[Stretch], start_s: float, scale: float) -> tuple[li
 
 
 def _scene(life: BatteryLife, span_s: float | None) -> tuple[list[Stretch], float]:
-    """The stretches around the first event that takes the longest path among the first few thousand, and their start."""
+    """The stretches around the longest time awake among the first few thousand events, and their start."""
     plan = life.plan
-    reach = span_s or 3000.0 / sum(a.arrivals.rate_hz for a in plan.activities)
-    film = timeline(plan, reach, seed=life.sample.seed)
+    film = timeline(plan, span_s or 3000.0 / sum(a.arrivals.rate_hz for a in plan.activities), seed=life.sample.seed)
+    film = [replace(s, state=s.state.split(":")[0]) for s in film]
     if span_s is not None:
         return film, 0.0
-    longest = max(plan.paths, key=lambda path: path.duration_s)
-    last = longest.phases[-1].label
-    middle = next((s.end_s for s in film if (s.activity, s.state) == (longest.activity, last)), longest.duration_s)
-    start, end = max(middle - 1.4 * longest.duration_s, 0.0), middle + 0.8 * longest.duration_s
+    begin, best = 0.0, (0.0, 0.0)
+    for stretch in film:
+        if stretch.state == "sleep":
+            begin = stretch.end_s
+        elif stretch.end_s - begin > best[1] - best[0]:
+            best = (begin, stretch.end_s)
+    margin = 0.35 * (best[1] - best[0])
+    start, end = max(best[0] - margin, 0.0), best[1] + margin
     inside = [s for s in film if s.end_s > start and s.start_s < end]
     return [replace(s, start_s=max(s.start_s, start), end_s=min(s.end_s, end)) for s in inside], start
 
@@ -183,8 +190,8 @@ def _draw_tornado(axes: Axes, life: BatteryLife) -> None:
     axes.axvline(base / unit, color="#333333", linewidth=0.8)
     labels = [f"{bar.name} ±{bar.half_width:.0%}" for bar in bars]
     axes.set_yticks(range(len(bars)), labels)
-    axes.set(xlabel=f"lifetime [{name}]; light: input low, dark: high; pale: ±10 % to compare, not stated")
-    axes.set_title("What it depends on")
+    axes.set(xlabel=f"lifetime [{name}]")
+    axes.set_title("What it depends on (light: input low; pale: ±10 %, not stated)")
 
 
 def _draw_sample(axes: Axes, life: BatteryLife) -> None:
@@ -192,8 +199,7 @@ def _draw_sample(axes: Axes, life: BatteryLife) -> None:
     unit, name = (DAY_S, "days") if base < 730 * DAY_S else (365.25 * DAY_S, "years")
     axes.hist(life.sample.sample_s / unit, bins=24, color=COLOURS[0], alpha=0.8)
     low, high = life.sample.interval(0.9)
-    axes.axvspan(low / unit, high / unit, color=COLOURS[5], alpha=0.2, label="90 % interval")
+    axes.axvspan(low / unit, high / unit, color=COLOURS[5], alpha=0.2)
     axes.set(xlabel=f"lifetime [{name}]", yticks=[])
     axes.spines["left"].set_visible(False)
-    axes.set_title(f"{len(life.sample.sample_s)} draws of what is uncertain")
-    axes.legend()
+    axes.set_title(f"{len(life.sample.sample_s)} draws (shaded: 90 % interval)")

@@ -181,7 +181,7 @@ def _sensor_a(name: str, use: SensorUse) -> tuple[float, float, float]:
         active = use.current if use.current is not None else part.mode_a(use.mode) if part else 0.0
         asleep = use.sleep_current
         if asleep is None:
-            asleep = 0.0 if use.always or part is None else part.sleep_a()
+            asleep = 0.0 if part is None or (use.always and use.duty == 1.0) else part.sleep_a()
     except SpecError as error:
         raise type(error)(f"sensors.{name}: {error}") from error
     return active, asleep, part.start.si if part is not None and part.start is not None else 0.0
@@ -189,7 +189,7 @@ def _sensor_a(name: str, use: SensorUse) -> tuple[float, float, float]:
 
 def _constant(scenario: Scenario, name: str, use: SensorUse) -> Iterator[tuple[str, float]]:
     active, asleep, _ = _sensor_a(name, use)
-    current = active if use.always else asleep
+    current = use.duty * active + (1.0 - use.duty) * asleep if use.always else asleep
     if current:
         yield name if use.always else f"{name} asleep", current
 

@@ -189,8 +189,8 @@ def build_node(scenario: HarvestScenario, tasks: Workload, nvm: Nvm) -> Node:
     return Node(
         kept=prepare(cut, policy, nvm),
         capacitor=Capacitor(storage.capacitance, leakage_ohm=storage.leakage or math.inf, rated_v=storage.rated),
-        on_v=storage.on,
-        off_v=storage.off,
+        on_v=storage.turn_on,
+        off_v=storage.turn_off,
         request_s=spec.request,
         efficiency=spec.efficiency,
         idle_w=spec.idle,

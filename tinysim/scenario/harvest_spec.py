@@ -75,18 +75,18 @@ class Storage(Spec):
     """Leakage resistance; None: none."""
     rated: Volts
     """Highest voltage; the surplus is clipped."""
-    on: Volts
-    """Voltage at which the load is switched on."""
-    off: Volts
+    turn_on: Volts
+    """Voltage at which the load is switched on (YAML reads a bare `on` as true)."""
+    turn_off: Volts
     """Voltage at which it is switched off."""
     start: Annotated[float, quantity("V"), Field(ge=0)] = 0.0
     """Voltage at the beginning."""
 
     @model_validator(mode="after")
     def _order(self) -> Storage:
-        if not self.off < self.on <= self.rated:
+        if not self.turn_off < self.turn_on <= self.rated:
             raise ValueError(
-                f"thresholds the wrong way round: off {self.off:g} V < on {self.on:g} V <= rated {self.rated:g} V "
+                f"thresholds the wrong way round: turn_off {self.turn_off:g} V < turn_on {self.turn_on:g} V <= rated {self.rated:g} V "
                 "is needed"
             )
         return self

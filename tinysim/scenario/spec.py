@@ -195,6 +195,8 @@ class SensorUse(Spec):
     """Current while it does not, instead of the part's."""
     always: bool = True
     """Measures all the time; otherwise during `sense` steps only."""
+    duty: Share = 1.0
+    """Share of the time in which an always-on sensor measures by its own timer; it draws the mean."""
     rate: Hertz | None = None
     """Samples per second."""
     sample: Bytes = 2
@@ -216,6 +218,8 @@ class SensorUse(Spec):
             raise ValueError("a FIFO with a watermark needs the rate at which it fills")
         if self.watermark is not None and not self.always:
             raise ValueError("a FIFO fills only if the sensor is always on")
+        if self.duty < 1.0 and not self.always:
+            raise ValueError("duty belongs to an always-on sensor; others measure during sense steps")
         return self
 
 

@@ -19,7 +19,7 @@ from tinysim.simulate.stream import Pause, Stream, run_stream
 from tinysim.simulate.ticks import RESCHEDULE, Env, Events, fire
 from tinysim.simulate.work import NpuWork, Work
 
-__all__ = ["INTERRUPT", "Core", "Job", "core_process"]
+__all__ = ["INTERRUPT", "Core", "Job", "Step", "core_process"]
 
 #: Priority of interrupts, above every task.
 INTERRUPT = 1 << 30
@@ -36,12 +36,14 @@ class Step(NamedTuple):
 class Job:
     """One release of a task, or an interrupt."""
 
-    __slots__ = ("entry", "label", "on_end", "place", "position", "priority", "steps", "stream")
+    __slots__ = ("entry", "label", "on_end", "place", "position", "prepare", "priority", "steps", "stream")
 
     def __init__(
         self, label: str, steps: tuple[Step | NpuWork, ...], priority: int, on_end: Callable[[], object],
-        entry: Entry | None = None,
+        entry: Entry | None = None, prepare: Callable[[], tuple[Step | NpuWork, ...]] | None = None,
     ) -> None:  # fmt: skip
+        """`prepare` makes the steps when the job starts, where they depend on that time."""
+        self.prepare = prepare
         self.label, self.steps, self.priority, self.on_end, self.entry = label, steps, priority, on_end, entry
         self.position = 0
         self.stream: Stream | None = None
@@ -130,6 +132,8 @@ def core_process(env: Env, core: Core) -> Events:
 def _execute(env: Env, core: Core, job: Job) -> Events:
     if job.entry is not None and job.entry.start is None:
         job.entry.start = env.now
+    if job.prepare is not None:
+        job.steps, job.prepare = job.prepare(), None
     while job.position < len(job.steps):
         step = job.steps[job.position]
         if isinstance(step, NpuWork):

@@ -121,8 +121,13 @@ class Fifo:
         return FifoRecord(self.sensor.name, self.arrived, self.taken, self.lost, self.peak)
 
 
+def _emptied(env: Env, fifo: Fifo, served: simpy.Event, samples: int) -> None:
+    fifo.take(samples, env.now)
+    fire(env, served, NORMAL)
+
+
 def sensor_process(
-    env: Env, fifo: Fifo, serve: Callable[[Callable[[], object]], None], release: Callable[[], None] | None
+    env: Env, fifo: Fifo, serve: Callable[[Callable[[int], None]], None], release: Callable[[], None] | None
 ) -> Events:
     """Ask for service at each watermark; release a job for each full window."""
     sensor, windows = fifo.sensor, 0
@@ -132,9 +137,8 @@ def sensor_process(
         if wait:
             yield env.timeout(wait)
         served = env.event()
-        serve(partial(fire, env, served, NORMAL))
+        serve(partial(_emptied, env, fifo, served))
         yield served
-        fifo.take(sensor.watermark, env.now)
         while release is not None and fifo.taken // sensor.window > windows:
             windows += 1
             release()

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from tinysim.errors import InputError
-from tinysim.simulate.core import INTERRUPT, Core, Job
+from tinysim.simulate.core import INTERRUPT, Core, Job, Step
 from tinysim.simulate.io import Dma, Fifo, Transfer, sensor_process
 from tinysim.simulate.ledger import Ledger
 from tinysim.simulate.npu import Npu
@@ -17,7 +17,8 @@ from tinysim.simulate.port import Master, Port
 from tinysim.simulate.records import PortRecord, Span, Track
 from tinysim.simulate.ticks import Env, Events, environment
 from tinysim.simulate.timeline import Timeline
-from tinysim.simulate.workload import Sensor, System, Task, Traffic
+from tinysim.simulate.work import NpuWork
+from tinysim.simulate.workload import System, Task, Traffic
 
 __all__ = ["Simulation"]
 
@@ -67,7 +68,7 @@ class Simulation:
         tasks = {task.name: task for task in system.tasks}
         for fifo in self.fifos:
             feed = None if fifo.sensor.feeds is None else partial(self._releaser(tasks[fifo.sensor.feeds]), False)
-            env.process(sensor_process(env, fifo, self._service(fifo.sensor), feed))
+            env.process(sensor_process(env, fifo, self._service(fifo), feed))
 
     # ------------------------------------------------------------ parts
 
@@ -142,16 +143,25 @@ class Simulation:
                 return
             k += 1
 
-    def _service(self, sensor: Sensor) -> Callable[[Callable[[], object]], None]:
-        """How a sensor is served: called with what to do at the end."""
-        core, size = self.cores[sensor.core], sensor.watermark * sensor.sample_bytes
-        steps = core.steps([sensor.service(self.system.soc)])
+    def _service(self, fifo: Fifo) -> Callable[[Callable[[int], None]], None]:
+        """How a sensor is served: called with what to do with the number of samples taken out."""
+        sensor, core, soc = fifo.sensor, self.cores[fifo.sensor.core], self.system.soc
+        priority = INTERRUPT if sensor.priority is None else sensor.priority
 
-        def by_core(served: Callable[[], object]) -> None:
-            core.add(Job(sensor.name, steps, INTERRUPT if sensor.priority is None else sensor.priority, served))
+        def by_core(served: Callable[[int], None]) -> None:
+            taken = 0
 
-        def by_dma(served: Callable[[], object]) -> None:
-            self.dma.submit(Transfer(sensor.name, size, None, sensor.target, served))
+            def prepare() -> tuple[Step | NpuWork, ...]:
+                nonlocal taken
+                fifo.update(self.env.now)
+                taken = fifo.level
+                return core.steps([sensor.service(soc, taken)])
+
+            core.add(Job(sensor.name, (), priority, lambda: served(taken), prepare=prepare))
+
+        def by_dma(served: Callable[[int], None]) -> None:
+            size = sensor.watermark * sensor.sample_bytes
+            self.dma.submit(Transfer(sensor.name, size, None, sensor.target, partial(served, sensor.watermark)))
 
         return by_dma if sensor.by_dma else by_core
 

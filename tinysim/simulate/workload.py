@@ -82,7 +82,7 @@ class Traffic:
 
 @dataclass(frozen=True, kw_only=True)
 class Sensor:
-    """Samples into a FIFO; at the watermark an interrupt routine or DMA takes that many out."""
+    """Samples into a FIFO. At the watermark it asks for service: a routine empties it, or DMA takes that many out."""
 
     name: str
     rate_hz: float
@@ -91,13 +91,13 @@ class Sensor:
     fifo_samples: int | None = None
     """depth; None for one that never overflows"""
     watermark: int = 1
-    """samples at which the FIFO asks for service, and that one service takes"""
+    """samples at which the FIFO asks for service"""
     target: str | None = None
     """memory that the samples go to; None if they stay in the core"""
     by_dma: bool = False
     """served by DMA instead of an interrupt routine"""
     cycles_per_sample: int = 4
-    """ticks of the interrupt routine per sample"""
+    """ticks of the routine per sample"""
     core: int = 0
     priority: int | None = None
     """of the routine; None for an interrupt, which no task delays"""
@@ -114,11 +114,10 @@ class Sensor:
                 "it would never ask for service"
             )
 
-    def service(self, soc: SocSpec) -> Work:
-        """The interrupt routine."""
-        copy = self.watermark * self.cycles_per_sample
-        moved = self.watermark * self.sample_bytes
-        uses = () if self.target is None else (Use(self.target, min(copy, self.watermark), moved),)
+    def service(self, soc: SocSpec, samples: int) -> Work:
+        """The routine that takes samples out: one store each."""
+        copy = samples * self.cycles_per_sample
+        uses = () if self.target is None else (Use(self.target, min(copy, samples), samples * self.sample_bytes),)
         return Work(f"{self.name} interrupt", soc.interrupt_cycles + copy, uses, kind="interrupt")
 
 
@@ -169,7 +168,7 @@ class System:
                 share += task.cycles / (task.period_s * soc.clock_hz)
         for sensor in self.sensors:
             if sensor.core == core and not sensor.by_dma:
-                share += sensor.service(soc).cycles * sensor.rate_hz / sensor.watermark / soc.clock_hz
+                share += sensor.service(soc, sensor.watermark).cycles * sensor.rate_hz / sensor.watermark / soc.clock_hz
         return share
 
     def check_ends(self) -> None:

@@ -39,7 +39,7 @@ def overlaps(b, offset):
 
 @pytest.mark.parametrize("name", PLANNERS)
 @given(b=buffers())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_no_two_live_buffers_overlap(name, b):
     packing = PLANNERS[name](b)
     assert overlaps(b, packing.offset) == []
@@ -48,7 +48,7 @@ def test_no_two_live_buffers_overlap(name, b):
 
 
 @given(b=buffers())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_optimum_is_below_every_heuristic(b):
     optimum = optimum_plan(b)
     assert optimum.proven
@@ -58,7 +58,7 @@ def test_optimum_is_below_every_heuristic(b):
 
 
 @given(b=buffers(most=5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_optimum_equals_all_orders(b):
     """Lowest placement in the order of an optimal plan's offsets is optimal: so all orders hold the optimum."""
     grouped = groups(b)

@@ -57,7 +57,7 @@ def least_peak(network):
 
 
 @given(st.lists(st.lists(st.integers(1, 90), min_size=1, max_size=4), min_size=1, max_size=3))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_parallel_chains_are_exact(sizes):
     network = parallel_chains(sizes)
     found = least_peak_order(network)
@@ -65,7 +65,7 @@ def test_parallel_chains_are_exact(sizes):
 
 
 @given(seed=st.integers(0, 10_000), n_ops=st.integers(1, 9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=35, deadline=None)
 def test_random_graphs_are_exact(seed, n_ops):
     network = random_network(seed, n_ops)
     found = least_peak_order(network)

@@ -50,6 +50,8 @@ def test_buffers_of_a_network_are_those_of_the_interpreter():
     )
     np.testing.assert_array_equal(frame.offset_bytes, rows.offset)
     assert plan.lower_bound_bytes == 16000
+    assert plan.to_dict()["peak_bytes"] == plan.head_bytes + plan.tail_bytes
+    assert repr(plan).startswith("ArenaPlan(22,820 B = 16,000 planned + 6,820 persistent, 16 buffers")
 
 
 KINDS = {

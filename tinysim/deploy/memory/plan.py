@@ -109,6 +109,17 @@ class ArenaPlan:
             f"{len(self.buffers)} buffers, peak at operator {self.peak_op}, bound {self.lower_bound_bytes:,} B)"
         )
 
+    def to_dict(self) -> dict[str, int | float]:
+        """Totals for JSON."""
+        return {
+            "head_bytes": self.head_bytes,
+            "tail_bytes": self.tail_bytes,
+            "peak_bytes": self.peak_bytes,
+            "lower_bound_bytes": self.lower_bound_bytes,
+            "gap": self.packing.gap,
+            "peak_op": self.peak_op,
+        }
+
     def to_frame(self) -> pd.DataFrame:
         """A row per buffer: name, tensor, size and offset, first and last step (operator i runs in step i + 1)."""
         import pandas as pd

@@ -52,7 +52,7 @@ def zero_wait_cycles(counts: Counts, timing: CoreTiming) -> NDArray[np.float64]:
     W = max(load_bytes / 4 - loads, 0) + max(store_bytes / 4 - stores, 0)
 
     Valid for in-order cores. Against timing simulations of CMSIS-NN kernels from the same manuals, the mean absolute
-    error is 0.9 % on the Cortex-M0+, 1.3 % on the M3, 2 % on the M4, 1.5 % on the M33, and about 4 % on the M7
+    error is 0.9 % on the Cortex-M0+, 1.3 % on the M3, 2.2 % on the M4, 1.5 % on the M33, and about 4 % on the M7
     (dual issue) and the M55 (beat-wise vectors), whose tables are means.
 
     >>> counts = Counts(**{name: np.array([10.0]) for name in Counts.__dataclass_fields__})

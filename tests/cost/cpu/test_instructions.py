@@ -99,9 +99,10 @@ def test_a_million_layers_a_second():
     table = LayerTable.concat([usual] * (200_000 // len(usual)))
     seconds = []
     for _ in range(3):
-        start = time.process_time()
+        wall, cpu = time.perf_counter(), time.process_time()
         counts = instruction_counts(table)
-        seconds.append(time.process_time() - start)
+        # the machine may be shared (wall time grows), and the matrix product threaded (CPU time grows)
+        seconds.append(min(time.perf_counter() - wall, time.process_time() - cpu))
     assert len(counts.loads) / min(seconds) >= 1e6
 
 

@@ -3,7 +3,7 @@
 `arm_convolve_s16` has no 1x1 short cut and keeps 16-bit columns, so copies move twice the bytes and the widening loop
 is gone; the accumulator may be 64 bits wide, so an output costs a wide requantization more. The depthwise
 (`arm_depthwise_conv_fast_s16`) and fully connected kernels differ from their int8 kernels the same way. With Helium the
-products are half as wide.
+products are half as wide. Exponentials, sigmoid and tanh are interpolated from tables.
 Counted from the source: github.com/ARM-software/CMSIS-NN, arm_convolve_s16.c, arm_nn_vec_mat_mult_t_s16.c.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from tinysim.cost.cpu.cmsis_nn import conv, depthwise, elementwise, matmul, pool
 from tinysim.cost.cpu.kernel import Kernel, Mask, Rows, Trips, always, select_for
+from tinysim.cost.cpu.tflm.elementwise import element
 
 __all__ = ["LIBRARY_16", "convolve_s16", "wide_outputs"]
 
@@ -76,6 +77,8 @@ def select_fully_connected(rows: Rows, path: str) -> list[tuple[Kernel, Mask | N
     return [(_FULLY_CONNECTED, None), (_WIDE, None)]
 
 
+always(LIBRARY_16, Kernel("cmsis_nn", "arm_softmax_s16", elementwise.softmax_s8), "softmax")
+always(LIBRARY_16, Kernel("cmsis_nn", "arm_nn_activation_s16", element), "logistic", "tanh")
 always(LIBRARY_16, pool.AVGPOOL, "avg_pool2d")
 always(LIBRARY_16, pool.MAXPOOL, "max_pool2d")
 always(LIBRARY_16, elementwise.ADD, "add", "sub")

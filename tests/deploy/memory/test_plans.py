@@ -165,6 +165,26 @@ def test_tinyengine_measured_peaks():
     assert np.mean(errors) < 0.05
 
 
+@pytest.mark.parametrize(
+    ("network", "workspace_bytes"), [(ds_cnn(), 17232), (mobilenet_v1(), 64800)], ids=["kws", "vww"]
+)
+def test_microtvm_workspace(network, workspace_bytes):
+    """Workspace of microTVM's generated code with CMSIS-NN on the NUCLEO-L4R5ZI (MLPerf Tiny v1.0, OctoML)."""
+    policy = MemoryPolicy(planner="greedy-by-size", kernels="cmsis-nn-2021", persistent="none")
+    assert plan_arena(network, policy).peak_bytes == pytest.approx(workspace_bytes, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("network", "buffer_bytes"),
+    [(autoencoder(), 768), (ds_cnn(), 16000), (mobilenet_v1(), 55296)],
+    ids=["ad", "kws", "vww"],
+)
+def test_hale_buffer(network, buffer_bytes):
+    """Network buffer of Bosch HALE 1.0 on the NUCLEO-H7A3ZI (MLPerf Tiny v1.1): the optimum, no kernel scratch."""
+    policy = MemoryPolicy(planner="optimum", kernels="none", persistent="none")
+    assert plan_arena(network, policy).peak_bytes == buffer_bytes
+
+
 def test_wrong_input_is_named():
     with pytest.raises(InputError, match=r"buffer 1.*steps 3\.\.2"):
         Buffers.of([1, 1], [0, 3], [0, 2])

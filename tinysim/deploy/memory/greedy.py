@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from tinysim.deploy.memory.buffers import Buffers, Ints
 
-__all__ = ["best_fit", "greedy_plan", "groups", "place", "spread", "tflm_greedy"]
+__all__ = ["best_fit", "greedy_by_size", "greedy_plan", "groups", "place", "spread", "tflm_greedy"]
 
 Rectangle = tuple[int, int, int]
 """(size, first step, last step) of bytes that share a group's first address"""
@@ -36,6 +36,13 @@ def tflm_greedy(buffers: Buffers) -> Ints:
     """`greedy_plan` of `Buffers`, whose sizes are aligned already; tied buffers move as one."""
     grouped = groups(buffers)
     return spread(buffers, place(_by_size(grouped), grouped))
+
+
+def greedy_by_size(buffers: Buffers) -> Ints:
+    """As TFLM's planner, but of equal sizes the earlier goes first: TVM's and TinyEngine's order, shape (n,)."""
+    grouped = groups(buffers)
+    largest = [max(size for size, _, _ in members) for members in grouped]
+    return spread(buffers, place(sorted(range(len(grouped)), key=lambda i: -largest[i]), grouped))
 
 
 def best_fit(buffers: Buffers) -> Ints:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tinysim.deploy.memory.buffers import Buffers, Ints, lifetimes, live_bytes, with_scratch
-from tinysim.deploy.memory.greedy import best_fit, tflm_greedy
+from tinysim.deploy.memory.greedy import best_fit, greedy_by_size, tflm_greedy
 from tinysim.deploy.memory.in_place import tie_in_place
 from tinysim.deploy.memory.optimum import Packing, optimum_plan
 from tinysim.deploy.memory.scratch import scratch_bytes
@@ -37,6 +37,7 @@ def _with_liveness_bound(planner: Callable[[Buffers], Ints]) -> Callable[[Buffer
 #: name -> planner: buffers to offsets and a proven bound
 PLANNERS: dict[str, Callable[[Buffers], Packing]] = {
     "tflm-greedy": _with_liveness_bound(tflm_greedy),
+    "greedy-by-size": _with_liveness_bound(greedy_by_size),
     "best-fit": _with_liveness_bound(best_fit),
     "optimum": optimum_plan,
 }

@@ -152,6 +152,14 @@ def _tflm_cmsis_nn(table: LayerTable, core: str) -> Ints:
     return columns
 
 
+def _cmsis_nn_2021(table: LayerTable, core: str) -> Ints:
+    """CMSIS-NN as microTVM linked it in 2022: every plain depthwise convolution unpacks its kernel on a DSP core."""
+    size = cmsis_nn_scratch_bytes(table, core=core)
+    depthwise = _is(table, "depthwise_conv2d") & (table.in_c == table.out_c)
+    unpacked = 2 * table.kernel_h * table.kernel_w * table.in_c
+    return np.where(depthwise & (instruction_set(core) == "dsp"), unpacked, size)[:, None]
+
+
 def _none(table: LayerTable, core: str) -> Ints:
     return np.zeros((len(table), 1), dtype=np.int64)
 
@@ -159,6 +167,7 @@ def _none(table: LayerTable, core: str) -> Ints:
 #: kernel library -> scratch columns (n, k) of a table on a core, in the order in which the kernels ask
 SCRATCH: dict[str, Callable[[LayerTable, str], Ints]] = {
     "cmsis-nn": _tflm_cmsis_nn,
+    "cmsis-nn-2021": _cmsis_nn_2021,
     "tflm-reference": _tflm_reference,
     "none": _none,
 }

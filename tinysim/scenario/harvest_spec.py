@@ -86,8 +86,8 @@ class Storage(Spec):
     def _order(self) -> Storage:
         if not self.turn_off < self.turn_on <= self.rated:
             raise ValueError(
-                f"thresholds the wrong way round: turn_off {self.turn_off:g} V < turn_on {self.turn_on:g} V <= rated {self.rated:g} V "
-                "is needed"
+                f"thresholds the wrong way round: needed is turn_off {self.turn_off:g} V < turn_on {self.turn_on:g} V "
+                f"<= rated {self.rated:g} V"
             )
         return self
 

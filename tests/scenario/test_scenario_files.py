@@ -1,0 +1,186 @@
+"""Scenario files: what they may say, what is wrong with them, what the commands print."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from tinysim.cli.main import cli, main
+from tinysim.errors import InfeasibleError, MissingFigure, SpecError
+from tinysim.scenario.build import build_plan
+from tinysim.scenario.life import battery_life, load_scenario
+from tinysim.scenario.spec import Scenario
+from tinysim.scenario.steady import steady
+
+BASE = """\
+name: beacon
+supply:
+  cell: {model: kibam, capacity: 20 mAh, available_share: 0.6, well_rate: 1.0e-4}
+  voltage: 3.0 V
+  resistance: 20 ohm
+  brownout: 2.0 V
+mcu:
+  run: 4 mA
+  clock: 64 MHz
+  sleep:
+    - {name: deep, current: 0.5 uA, wake: 200 us, wake_charge: 2 uC, retained: 0 B}
+    - {name: light, current: 3 uA, wake: 20 us, retained: 64 KiB}
+activities:
+  beat:
+    when: {every: 1 s}
+    steps:
+      - {do: run, duration: 5 ms, pass_rate: 20 %}
+      - {do: infer, latency: 20 ms, energy: 200 uJ, energy_factor: 1.2}
+      - {do: send, how: advertise, radio: ble-nrf52840, payload: 20 B}
+"""
+
+
+def file_of(folder: Path, *changes: tuple[str, str], base: str = BASE) -> Path:
+    text = base
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    path = folder / "beacon.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def spec_of(*changes: tuple[str, str]) -> Scenario:
+    text = BASE
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    return Scenario.model_validate(yaml.safe_load(text))
+
+
+def test_a_scenario_is_what_its_numbers_say() -> None:
+    plan = build_plan(spec_of())
+    means = steady(plan).current_a
+    assert means["run"] == pytest.approx(5e-3 * 4e-3)
+    assert means["infer"] == pytest.approx(0.2 * 200e-6 / 3.0)
+    # three channels: 140 us ramp and 36 x 8 us of air each, at 6.40 mA
+    assert means["send advertise"] == pytest.approx(0.2 * 3 * (140e-6 + 288e-6) * 6.4e-3)
+    assert means["idle core"] == pytest.approx(0.2 * 3 * 428e-6 * 4e-3)
+    assert dict(plan.spreads) == pytest.approx({"infer": math.log(1.2)})
+
+
+def test_the_sleep_state_is_the_cheapest_that_keeps_enough() -> None:
+    # deep costs 2 uC + 0.8 uC a wake-up and saves 2.5 uA: light is cheaper at 1 s, deep at 10 s
+    assert build_plan(spec_of()).asleep[0][0] == "sleep (light)"
+    assert build_plan(spec_of(("every: 1 s", "every: 10 s"))).asleep[0][0] == "sleep (deep)"
+    kept = spec_of(("every: 1 s", "every: 10 s"), ("  clock: 64 MHz", "  clock: 64 MHz\n  keep: 32 KiB"))
+    assert build_plan(kept).asleep[0][0] == "sleep (light)"
+    with pytest.raises(InfeasibleError, match=r"mcu\.keep: 131072 bytes"):
+        build_plan(spec_of(("  clock: 64 MHz", "  clock: 64 MHz\n  keep: 128 KiB")))
+
+
+def test_a_buck_passes_power_and_a_regulator_current() -> None:
+    ldo = spec_of(("  voltage: 3.0 V", "  voltage: 3.0 V\n  rail: 1.8 V\n  converter: {kind: ldo, quiescent: 1 uA}"))
+    buck = spec_of(("  voltage: 3.0 V", "  voltage: 3.0 V\n  rail: 1.8 V\n  converter: {kind: buck, efficiency: 0.9}"))
+    a, b = steady(build_plan(ldo)), steady(build_plan(buck))
+    rail = sum(c for n, c in b.current_a.items() if n != "converter")
+    assert b.cell_a == pytest.approx(rail * 1.8 / 0.9 / 3.0)
+    assert a.cell_a == pytest.approx(sum(c for n, c in a.current_a.items() if n != "converter") + 1e-6)
+    for state in (a, b):  # all energy out of the cell is some consumer's or the converter's
+        assert sum(state.current_a.values()) * 1.8 == pytest.approx(state.cell_power_w)
+
+
+def test_a_fifo_wakes_the_mcu_at_its_watermark() -> None:
+    use = "{part: lis2dh12, mode: 25Hz, rate: 25 Hz, sample: 6 B, watermark: 150 B, bus: 1 MHz}"
+    imu = f"sensors:\n  imu: {use}\nactivities:"
+    plan = build_plan(spec_of(("activities:", imu)))
+    read = next(a for a in plan.activities if a.name == "read imu")
+    assert read.arrivals.rate_hz == pytest.approx(1.0)
+    assert read.phases[-1].duration_s == pytest.approx(1.2e-3)
+    assert dict(plan.always) == {"imu": pytest.approx(6e-6)}
+
+
+WRONG = [
+    (("every: 1 s", "every: 1 volt"), "line 15, activities.beat.when.every: '1 volt'"),
+    (("every: 1 s", "evry: 1 s"), "line 15, activities.beat.when.evry: Extra inputs"),
+    (("do: run", "do: dance"), "line 17, activities.beat.steps.0: Input tag 'dance'"),
+    (("capacity: 20 mAh, ", ""), "line 3, supply.cell: model kibam needs capacity"),
+    (("  run: 4 mA\n", ""), "line 16, activities.beat.steps.0: mcu.run"),
+    (("ble-nrf52840", "ble-nrf5284"), "line 19, activities.beat.steps.2: unknown part 'ble-nrf5284'; did you mean"),
+    (("ble-nrf52840", "lora-rylr998"), "line 19, activities.beat.steps.2: radio: lora-rylr998 speaks lora"),
+    (("duration: 5 ms", "duration: -5 ms"), "line 17, activities.beat.steps.0.duration: Input should be greater"),
+    (("latency: 20 ms, ", ""), "line 18, activities.beat.steps.1: give a network, or both"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), WRONG, ids=[m for _, m in WRONG])
+def test_a_wrong_field_is_named_with_its_line(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        battery_life(file_of(tmp_path, change), runs=2)
+    assert str(caught.value).startswith(f"beacon.yaml {message}")
+    assert "\n" not in str(caught.value)
+
+
+IMPOSSIBLE = [
+    ((("every: 1 s", "every: 6 ms"),), "duty over 100 %.*beat"),
+    ((("resistance: 20 ohm", "resistance: 150 ohm"),), "line 14, activities.beat: brown-out at the first pulse"),
+    ((("brownout: 2.0 V", "brownout: 2.0 V\n  max_current: 20 uA"),), "line 7, supply.max_current: the average of"),
+    ((("activities:", "watchdog: {timeout: 20 ms, serve: 10 ms}\nactivities:"),), "the watchdog bites: beat keeps"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), IMPOSSIBLE, ids=[m for _, m in IMPOSSIBLE])
+def test_what_cannot_work_says_which_line_and_why(
+    tmp_path: Path, changes: tuple[tuple[str, str], ...], message: str
+) -> None:
+    with pytest.raises(InfeasibleError, match=message):
+        battery_life(file_of(tmp_path, *changes), runs=2)
+
+
+def test_a_buffer_capacitor_saves_the_pulse(tmp_path: Path) -> None:
+    weak = ("resistance: 20 ohm", "resistance: 150 ohm\n  buffer: {capacitance: 220 uF, esr: 50 mohm}")
+    assert battery_life(file_of(tmp_path, weak), runs=2).run.cause
+
+
+def test_a_missing_currents_withholds_the_answer(tmp_path: Path) -> None:
+    no_sleep = BASE[: BASE.index("  sleep:")] + BASE[BASE.index("activities:") :]
+    with pytest.raises(MissingFigure, match=r"mcu\.sleep"):
+        battery_life(file_of(tmp_path, base=no_sleep), runs=2)
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="No such file"):
+        load_scenario(tmp_path / "none.yaml")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("a: [1, 2", encoding="utf-8")
+    with pytest.raises(SpecError, match="no YAML"):
+        load_scenario(broken)
+
+
+def test_battery_command(tmp_path: Path) -> None:
+    path, png, page = file_of(tmp_path), tmp_path / "a.png", tmp_path / "a.html"
+    result = CliRunner().invoke(
+        cli, ["battery", str(path), "--runs", "10", "--png", str(png), "--html", str(page), "--json"]
+    )
+    assert result.exit_code == 0, result.output
+    data = json.loads(result.output)
+    assert data["lifetime_s"] == pytest.approx(data["closed_form_lifetime_s"], rel=1e-2)
+    assert data["interval"]["lifetime_s"][0] < data["lifetime_s"] < data["interval"]["lifetime_s"][1]
+    assert sum(c["share"] for c in data["consumers"]) == pytest.approx(1.0)
+    ledger = data["ledger"]
+    spent = sum(ledger["used_j"].values()) + sum(v for k, v in ledger.items() if k not in {"used_j", "cell_j"})
+    assert spent == pytest.approx(ledger["cell_j"], rel=1e-9)
+    assert png.read_bytes().startswith(b"\x89PNG")
+    text = page.read_text(encoding="utf-8")
+    assert "data:image/png;base64," in text
+    assert "http" not in text.replace("http-equiv", "")
+    plain = CliRunner().invoke(cli, ["battery", str(path), "--runs", "10"])
+    assert "What eats it: run" in plain.output
+
+
+def test_a_user_sees_one_line_and_no_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["battery", str(file_of(tmp_path, ("every: 1 s", "every: 1 volt")))])
+    assert caught.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("tinysim: beacon.yaml line ")

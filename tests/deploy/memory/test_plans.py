@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_nets import autoencoder, ds_cnn, mcunet_vww1, mobilenet_v1, mobilenet_v2, proxyless, random_network
 
-from tinysim.deploy.memory import PLANNERS, Buffers, MemoryPolicy, lifetimes, live_bytes, optimum_plan, plan_arena
+from tinysim.deploy.memory import (
+    PLANNERS,
+    Buffers,
+    MemoryPolicy,
+    cp_sat_plan,
+    lifetimes,
+    live_bytes,
+    optimum_plan,
+    plan_arena,
+)
 from tinysim.deploy.memory.greedy import groups, place
 from tinysim.deploy.memory.in_place import IN_PLACE_RULES, tie_in_place
 from tinysim.errors import InputError, SpecError
@@ -190,3 +199,14 @@ def test_wrong_input_is_named():
         Buffers.of([1, 1], [0, 3], [0, 2])
     with pytest.raises(SpecError, match="did you mean depthwise"):
         tie_in_place(ds_cnn(), lifetimes(ds_cnn()), frozenset({"depthwize"}))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_cp_sat_agrees(seed):
+    pytest.importorskip("ortools", reason="extra `optimum` is not installed")
+    rng = np.random.default_rng(seed)
+    first = rng.integers(0, 12, 16)
+    b = Buffers.of(rng.integers(1, 99, 16) * 16, first, first + rng.integers(0, 5, 16))
+    solved = cp_sat_plan(b)
+    assert overlaps(b, solved.offset) == []
+    assert solved.head_bytes == solved.bound_bytes == optimum_plan(b).head_bytes

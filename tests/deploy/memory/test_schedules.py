@@ -183,3 +183,19 @@ def test_splits_are_explained():
         split_tensor(network, 29)
     with pytest.raises(InputError, match="tiles of a 25 x 5 image"):
         patch_work(ds_cnn(), 1, 2, 6)
+
+
+def test_reordering_is_among_the_schedules():
+    """Two branches, the wide one second in the file: the other order is tried and costs nothing."""
+    b = Builder((1, 8, 8, 4))
+    b.add("relu", (1, 8, 8, 40))
+    wide = b.add("relu", (1, 8, 8, 2))
+    b.here = 0
+    b.add("relu", (1, 8, 8, 30))
+    narrow = b.add("relu", (1, 8, 8, 20))
+    b.add("concatenation", (1, 8, 8, 22), (narrow, wide))
+    b.ops[:4] = b.ops[2:4] + b.ops[:2]
+    network = b.done()
+    found = {s.kind: s for s in memory_schedules(network, BARE)}
+    assert found["reordered"].peak_bytes < found["layers"].peak_bytes
+    assert fit_memory(network, found["layers"].peak_bytes - 1, BARE).kind == "reordered"

@@ -5,8 +5,7 @@ Every formula broadcasts: leading axes of the `Machine` are configurations, the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy.typing as npt
 
 from tinysim.cost.accelerator.machine import Machine, machine_of
 from tinysim.cost.accelerator.spec import AXES, Accelerator
-from tinysim.cost.accelerator.work import Work, engine_of, work_of
+from tinysim.cost.accelerator.work import Work, engine_of, per_network, work_of
 
 __all__ = ["LayerCost", "NetworkCost", "layer_cost", "network_cost", "spatial_cycles", "tiled_traffic"]
 
@@ -34,7 +33,7 @@ class LayerCost:
     memory_bytes: dict[str, Array]
     """bytes moved by memory [byte]"""
     setup_cycles: Array
-    """configuration, start and rows [cycle]"""
+    """configuration and start [cycle]"""
     op_cycles: Array
     """cycles from operator to operator [cycle]; not a number where no engine takes the layer"""
     energy_j: Array
@@ -116,11 +115,13 @@ def layer_cost(machine: Machine | Accelerator, *, kind: npt.ArrayLike, **columns
     """Price layers on an accelerator.
 
     compute = passes * prod ceil(extent / unroll) / utilization
-    cycles = setup + rows * row setup + max(compute, bytes / bandwidth of each memory)     with overlap, else their sum
+              + outputs * output cycles + inputs * input cycles + positions * position cycles
+    cycles = setup + max(compute, transfers of memories that overlap) + transfers of the others
 
     Weights live in the first memory with room for all of the network's weights, activations in the first with room for
     the layer's inputs and output. Between memory and array they pass through buffers in tiles; weights or inputs are
-    kept, whichever is faster. columns: those of `LayerTable`.
+    kept, whichever is faster. columns: those of `LayerTable`, and encoded_weight_bytes: each layer's
+    weights as they are stored, where that is known.
 
     >>> from tinysim.cost.accelerator.spec import load_accelerator
     >>> cost = layer_cost(load_accelerator("ethos-u55-128"), kind=["conv2d"], in_h=8, in_w=8, in_c=16, out_h=8, out_w=8,
@@ -135,23 +136,27 @@ def layer_cost(machine: Machine | Accelerator, *, kind: npt.ArrayLike, **columns
 
 def _price(machine: Machine, work: Work) -> LayerCost:
     spec = machine.spec
+    work = work.without(spec.fused)
     engine, _ = engine_of(spec, work)
     taken = np.maximum(engine, 0)
     serial = np.array([e.serial_weight_bits or 0 for e in spec.engines])[taken]
     bits = work.columns["weight_bits"]
     passes = np.where((serial > 0) & (work.weight_bytes > 0), np.ceil(bits / np.maximum(serial, 1)), 1.0)
     unroll = machine.unroll[..., taken, :]
+    positions = work.extents[:, [AXES.index("rows"), AXES.index("columns")]].prod(axis=-1)
+    outputs = positions * work.extents[:, AXES.index("out_c")]
     compute = passes * spatial_cycles(work.extents, unroll) / _at(machine.utilization, taken)
+    compute = compute + outputs * _at(machine.output_cycles, taken) + positions * _at(machine.position_cycles, taken)
+    compute = compute + work.in_elements * _at(machine.input_cycles, taken)
 
-    weights = work.weight_bytes * machine.weight_ratio[..., None]
-    total = np.bincount(work.network, weights=work.weight_bytes)[work.network]
+    unknown = np.isnan(work.encoded_bytes)
+    weights = np.where(unknown, work.weight_bytes * machine.weight_ratio[..., None], work.encoded_bytes)
     homes = {
-        "weights": _store(machine, "weights", total * machine.weight_ratio[..., None]),
+        "weights": _store(machine, "weights", per_network(weights, work.network)[..., work.network]),
         "activations": _store(machine, "activations", work.in_bytes + work.out_bytes),
     }
     buffers = {"weight_buffer": _buffer(machine, "weights"), "input_buffer": _buffer(machine, "activations")}
     setup = _at(machine.setup_cycles, taken)
-    setup = setup + work.extents[:, AXES.index("rows")] * _at(machine.row_setup_cycles, taken)
     setup = np.where(work.macs > 0, setup, 0.0)
 
     options = []
@@ -163,8 +168,11 @@ def _price(machine: Machine, work: Work) -> LayerCost:
             + np.where(size > 0, machine.latency_cycles[..., i, None], 0)
             for i, (name, size) in enumerate(moved.items())
         }
-        parts = np.broadcast_arrays(compute, *cycles.values())
-        busy = np.max(parts, axis=0) if spec.overlap else np.sum(parts, axis=0)
+        busy = compute
+        for memory, waiting in zip(spec.memories, cycles.values(), strict=True):
+            busy = np.maximum(busy, waiting) if memory.overlaps else busy
+        for memory, waiting in zip(spec.memories, cycles.values(), strict=True):
+            busy = busy if memory.overlaps else busy + waiting
         options.append((busy, cycles, moved, fetched, read))
     kept, other = options
     first = kept[0] <= other[0]
@@ -209,8 +217,9 @@ def _energy(
 ) -> dict[str, Array]:
     """Energy by level.
 
-    The array reads each weight once per group of unrolled pixels and each input once per group of unrolled output
-    channels from its buffer; stores are read and written as the tiles pass.
+    The multipliers of a kernel window switch together, used or not. The array reads each weight once per group of
+    unrolled pixels and each input once per group of unrolled output channels from its buffer; stores are read and
+    written as the tiles pass.
     """
     bits = work.columns["weight_bits"] / 8, work.columns["activation_bits"] / 8
     channels, rows, wide = (unroll[..., AXES.index(axis)] for axis in ("out_c", "rows", "columns"))
@@ -219,7 +228,10 @@ def _energy(
         "activations": work.macs * bits[1] / channels,
     }
     into = {"weights": fetched, "activations": read}
-    levels = {"mac": work.macs * _at(machine.mac_energy_j, engine)}
+    taps = work.extents[:, AXES.index("taps")]
+    window = unroll[..., AXES.index("taps")]
+    switched = work.macs * np.ceil(taps / window) * window / np.maximum(taps, 1)
+    levels = {"mac": switched * _at(machine.mac_energy_j, engine)}
     for i, memory in enumerate(machine.spec.memories):
         reading, writing = machine.read_energy_j[..., i, None], machine.write_energy_j[..., i, None]
         if memory.role == "buffer":
@@ -235,32 +247,6 @@ def _energy(
     return levels
 
 
-def _configurations(machine: Machine) -> int:
-    """Length of the leading axis, 0 without one."""
-    axes = {"unroll": 2} | dict.fromkeys(
-        ["utilization", "setup_cycles", "row_setup_cycles", "mac_energy_j", "size_bytes", "bytes_per_cycle"], 1
-    )
-    axes |= dict.fromkeys(["latency_cycles", "read_energy_j", "write_energy_j"], 1)
-    axes |= dict.fromkeys(["clock_hz", "weight_ratio", "start_s", "active_power_w"], 0)
-    sizes = {getattr(machine, name).shape[0] for name, tail in axes.items() if getattr(machine, name).ndim > tail}
-    return max(sizes, default=0)
-
-
-def _chunks(machine: Machine, size: int) -> Iterator[tuple[slice, Machine]]:
-    """The configurations of a machine, a few at a time."""
-    count = _configurations(machine)
-    names = [field.name for field in fields(machine) if field.name != "spec"]
-    tails = {name: getattr(machine_of(machine.spec), name).ndim for name in names}
-    for start in range(0, count, size):
-        part = slice(start, min(start + size, count))
-        cut = {
-            name: getattr(machine, name)[part]
-            for name in names
-            if getattr(machine, name).ndim > tails[name] and len(getattr(machine, name)) > 1
-        }
-        yield part, replace(machine, **cut)
-
-
 def network_cost(
     machine: Machine | Accelerator, *, kind: npt.ArrayLike, chunk: int = 2048, **columns: npt.ArrayLike
 ) -> NetworkCost:
@@ -271,16 +257,14 @@ def network_cost(
     if isinstance(machine, Accelerator):
         machine = machine_of(machine)
     work = work_of(kind=kind, **columns)
-    count = int(work.network.max()) + 1 if len(work.kind) else 0
-    member = (work.network[:, None] == np.arange(count)).astype(float)
-    if not _configurations(machine):
-        return _sums(machine, _price(machine, work), member)
-    parts = [_sums(part, _price(part, work), member) for _, part in _chunks(machine, chunk)]
+    if not machine.configurations:
+        return _sums(machine, _price(machine, work), work)
+    parts = [_sums(part, _price(part, work), work) for part in machine.chunks(chunk)]
     return NetworkCost(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def _sums(machine: Machine, cost: LayerCost, member: Array) -> NetworkCost:
-    cycles = cost.op_cycles @ member
+def _sums(machine: Machine, cost: LayerCost, work: Work) -> NetworkCost:
+    cycles = per_network(cost.op_cycles, work.network)
     latency = machine.start_s[..., None] + cycles / machine.clock_hz[..., None]
     start_energy = machine.active_power_w[..., None] * machine.start_s[..., None]
-    return NetworkCost(cycles, latency, cost.energy_j @ member + start_energy)
+    return NetworkCost(cycles, latency, per_network(cost.energy_j, work.network) + start_energy)

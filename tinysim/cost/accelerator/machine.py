@@ -6,6 +6,7 @@ a whole design space.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
@@ -22,6 +23,12 @@ __all__ = ["Machine", "machine_of"]
 Array = npt.NDArray[Any]
 
 
+#: Axes of a field behind those of configurations: engines (and loop axes) or memories; none for the others.
+_ENGINE_FIELDS = ("utilization", "setup_cycles", "position_cycles", "output_cycles", "input_cycles", "mac_energy_j")
+_MEMORY_FIELDS = ("size_bytes", "bytes_per_cycle", "latency_cycles", "read_energy_j", "write_energy_j")
+_TAIL = {"unroll": 2} | dict.fromkeys(_ENGINE_FIELDS + _MEMORY_FIELDS, 1)
+
+
 @dataclass(frozen=True, eq=False)
 class Machine:
     """Numbers of one accelerator, or of many along leading axes. E engines, M memories; weights W, activations A."""
@@ -36,8 +43,12 @@ class Machine:
     """[..., E] share of the mapped peak"""
     setup_cycles: Array
     """[..., E] cycles per operator"""
-    row_setup_cycles: Array
-    """[..., E] cycles per output row"""
+    position_cycles: Array
+    """[..., E] cycles per output position"""
+    output_cycles: Array
+    """[..., E] cycles per output element"""
+    input_cycles: Array
+    """[..., E] cycles per input element"""
     mac_energy_j: Array
     """[..., E] energy of a multiply-accumulate; not a number if unknown"""
     size_bytes: Array
@@ -69,38 +80,40 @@ class Machine:
         state = {field.name: getattr(self, field.name) for field in fields(self)}
         for name, value in changes.items():
             field, index = self._place(name)
-            new = np.asarray(value, dtype=float)
-            if index is None:
-                state[field] = new
-                continue
-            old = state[field]
-            tail = 2 if field == "unroll" else 1
+            old, new, tail = state[field], np.asarray(value, dtype=float), _TAIL.get(field, 0)
             lead = np.broadcast_shapes(old.shape[: old.ndim - tail], new.shape)
             full = np.array(np.broadcast_to(old, lead + old.shape[old.ndim - tail :]))
-            full[(..., *index)] = new if len(index) == 1 or isinstance(index[0], int) else new[..., None]
+            free = tail - sum(isinstance(i, int) for i in index)
+            full[(..., *index)] = new.reshape(new.shape + (1,) * free)
             state[field] = full
         return replace(self, **state)
 
-    def _place(self, name: str) -> tuple[str, tuple[Any, ...] | None]:
-        """Field and index that a name of `vary` stands for."""
+    @property
+    def configurations(self) -> int:
+        """Length of the leading axis, 0 without one."""
+        shapes = {f.name: getattr(self, f.name).shape for f in fields(self) if f.name != "spec"}
+        return max((shape[0] for name, shape in shapes.items() if len(shape) > _TAIL.get(name, 0)), default=0)
+
+    def chunks(self, size: int) -> Iterator[Machine]:
+        """The configurations, `size` at a time."""
+        arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "spec"}
+        swept = {name: a for name, a in arrays.items() if a.ndim > _TAIL.get(name, 0) and len(a) > 1}
+        for start in range(0, self.configurations, size):
+            yield replace(self, **{name: a[start : start + size] for name, a in swept.items()})
+
+    def _place(self, name: str) -> tuple[str, tuple[Any, ...]]:
+        """Field and index of its last axes that a name of `vary` stands for."""
         engines = [e.name.replace("-", "_") for e in self.spec.engines]
         memories = [m.name.replace("-", "_") for m in self.spec.memories]
         owner, _, field = name.rpartition("__")
         if not owner and field in {f.name for f in fields(self)} - {"spec"}:
-            return field, None
+            return field, (slice(None),) * _TAIL.get(field, 0)
         axis = field.removeprefix("unroll_")
         if field.startswith("unroll_") and axis in AXES and (not owner or owner in engines):
             return "unroll", (engines.index(owner) if owner else slice(None), AXES.index(axis))
-        if owner in engines and field in ("utilization", "setup_cycles", "row_setup_cycles", "mac_energy_j"):
-            return field, (engines.index(owner),)
-        if owner in memories and field in (
-            "size_bytes",
-            "bytes_per_cycle",
-            "latency_cycles",
-            "read_energy_j",
-            "write_energy_j",
-        ):
-            return field, (memories.index(owner),)
+        for owners, its_fields in ((engines, _ENGINE_FIELDS), (memories, _MEMORY_FIELDS)):
+            if owner in owners and field in its_fields:
+                return field, (owners.index(owner),)
         known = [f.name for f in fields(self)] + [f"unroll_{a}" for a in AXES] + engines + memories
         raise SpecError(f"{self.spec.name}: no number {name!r} to vary; {nearest(name, known)}")
 
@@ -128,7 +141,9 @@ def machine_of(spec: Accelerator) -> Machine:
         unroll=np.array([_lanes(engine) for engine in engines]),
         utilization=np.array([engine.utilization.si for engine in engines]),
         setup_cycles=np.array([engine.setup.si for engine in engines]),
-        row_setup_cycles=np.array([_si(engine.row_setup, 0.0) for engine in engines]),
+        position_cycles=np.array([_si(engine.position_cycles, 0.0) for engine in engines]),
+        input_cycles=np.array([_si(engine.input_cycles, 0.0) for engine in engines]),
+        output_cycles=np.array([_si(engine.output_cycles, 0.0) for engine in engines]),
         mac_energy_j=np.array([_si(engine.mac_energy, nan) for engine in engines]),
         size_bytes=np.array([memory.size.si for memory in memories]),
         bytes_per_cycle=np.array([memory.bandwidth_bytes_per_s / spec.clock.si for memory in memories]),

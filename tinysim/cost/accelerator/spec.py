@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tinysim.cost.accelerator.ethos.hardware import EthosHardware
 from tinysim.device.library import read_yaml, spec_folder, validated
@@ -87,8 +87,12 @@ class Engine(Spec):
     """Share of the mapped peak that is reached: pipeline fill, bank conflicts, control."""
     setup: Annotated[Figure, in_unit("cycle")]
     """Cycles from one operator to the next: configuration, start, interrupt."""
-    row_setup: Annotated[Figure, in_unit("cycle")] | None = None
-    """Cycles per output row: pointers, borders."""
+    output_cycles: Annotated[Figure, in_unit("cycle")] | None = None
+    """Cycles per output element after its sum: bias, requantization, store."""
+    input_cycles: Annotated[Figure, in_unit("cycle")] | None = None
+    """Cycles per input element before its use: layout change, im2col."""
+    position_cycles: Annotated[Figure, in_unit("cycle")] | None = None
+    """Cycles per output position (row and column) before its sums: pointers, window, pipeline."""
     weights_from: str | None = None
     """Memory whose ports feed weights to the array, if it is modelled."""
     activations_from: str | None = None
@@ -113,12 +117,17 @@ class Engine(Spec):
         stays = {"weight_stationary": "weights", "input_stationary": "activations"}.get(self.dataflow)
         return {name: 0.0 if name == stays else rate for name, rate in streams.items()}
 
-    @model_validator(mode="after")
-    def _known(self) -> Engine:
-        for kind in self.kinds:
-            if kind not in KIND_CODE:
-                raise ValueError(f"kinds: unknown operator {kind!r}; {nearest(kind, KIND_CODE)}")
-        return self
+    @field_validator("kinds")
+    @classmethod
+    def _known(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
+        return _checked(kinds)
+
+
+def _checked(kinds: tuple[str, ...]) -> tuple[str, ...]:
+    for kind in kinds:
+        if kind not in KIND_CODE:
+            raise ValueError(f"unknown operator {kind!r}; {nearest(kind, KIND_CODE)}")
+    return kinds
 
 
 class LocalMemory(Spec):
@@ -130,6 +139,8 @@ class LocalMemory(Spec):
     """What is kept there; the first memory with room takes it."""
     role: Literal["buffer", "store"] = "store"
     """`buffer`: tiles pass through it, twice buffered; `store`: tensors live in it."""
+    overlaps: bool = True
+    """Whether its transfers run while the engine computes; if not, their cycles add up."""
     size: Annotated[Figure, in_unit("byte")]
     """Bytes."""
     clock: Hertz
@@ -168,8 +179,8 @@ class Accelerator(Spec):
     """Compute engines; a layer goes to the first that takes it."""
     memories: tuple[LocalMemory, ...] = Field(min_length=1)
     """Memories, nearest first."""
-    overlap: bool = True
-    """Whether transfers run while the engine computes (double buffering)."""
+    fused: tuple[str, ...] = ()
+    """Operators that run in the pass of the operator before them, at no cost of their own."""
     start_time: Annotated[Figure, in_unit("s")] | None = None
     """Time per inference before the first and after the last operator: start, interrupt, transfer of the input."""
     decoder_ratio: Annotated[Figure, in_unit("1")] | None = None
@@ -182,6 +193,11 @@ class Accelerator(Spec):
     """System configurations of the compiler."""
     notes: str = ""
     """What a reader should know."""
+
+    @field_validator("fused")
+    @classmethod
+    def _known(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
+        return _checked(kinds)
 
     @model_validator(mode="after")
     def _consistent(self) -> Accelerator:
@@ -242,4 +258,27 @@ def load_accelerator(accelerator: str | Path | Accelerator) -> Accelerator:
 
 @cache
 def _load(path: Path) -> Accelerator:
-    return validated(Accelerator, read_yaml(path), path.name)
+    return validated(Accelerator, _merged(path), path.name)
+
+
+def _merged(path: Path) -> dict[str, Any]:
+    """The fields of a file; `like: name` takes those it leaves out from another description."""
+    data = read_yaml(path)
+    like = data.pop("like", None)
+    if like is None:
+        return data
+    base = spec_folder() / "accelerators" / f"{like}.yaml"
+    if not base.is_file():
+        raise UnknownDevice(
+            f"{path.name}: like: unknown accelerator {like!r}; {nearest(str(like), list_accelerators())}"
+        )
+    return _over(_merged(base), data)
+
+
+def _over(base: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    """`data` over `base`, mapping by mapping; a figure (a mapping with a value) is replaced whole."""
+    merged = dict(base)
+    for key, value in data.items():
+        deeper = isinstance(value, dict) and isinstance(base.get(key), dict) and "value" not in value
+        merged[key] = _over(base[key], value) if deeper else value
+    return merged

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from tinysim.network.kinds import FAMILY, KIND_CODE, KINDS
 if TYPE_CHECKING:
     from tinysim.network.table import LayerTable
 
-__all__ = ["Work", "columns_of", "supported", "work_of"]
+__all__ = ["Work", "columns_of", "engine_of", "kind_codes", "per_network", "supported", "work_of"]
 
 Array = npt.NDArray[Any]
 
@@ -41,6 +41,10 @@ class Work:
     """multiply-accumulates, window elements of pooling, or elements of the rest"""
     weight_bytes: Array
     """weights at their width [byte]"""
+    encoded_bytes: Array
+    """weights as stored, where given, else not a number [byte]"""
+    in_elements: Array
+    """elements of the activation inputs"""
     in_bytes: Array
     """activation inputs [byte]"""
     out_bytes: Array
@@ -49,6 +53,18 @@ class Work:
     """network that the layer belongs to"""
     columns: dict[str, Array]
     """the columns themselves"""
+
+    def without(self, kinds: tuple[str, ...]) -> Work:
+        """The work with nothing to do for these kinds."""
+        kept = np.where(np.isin(self.kind, [KIND_CODE[kind] for kind in kinds]), 0.0, 1.0)
+        return replace(
+            self,
+            extents=self.extents * kept[:, None],
+            macs=self.macs * kept,
+            in_elements=self.in_elements * kept,
+            in_bytes=self.in_bytes * kept,
+            out_bytes=self.out_bytes * kept,
+        )
 
 
 def columns_of(table: LayerTable) -> dict[str, Array]:
@@ -104,11 +120,28 @@ def work_of(*, kind: npt.ArrayLike, **columns: npt.ArrayLike) -> Work:
         extents=extents,
         macs=extents.prod(axis=-1),
         weight_bytes=np.ceil(weights * c["weight_bits"] / 8),
+        encoded_bytes=np.broadcast_to(np.asarray(columns.get("encoded_weight_bytes", np.nan), dtype=float), code.shape),
+        in_elements=np.where(still, 0.0, elements),
         in_bytes=np.where(still, 0.0, np.ceil(elements * c["activation_bits"] / 8)),
         out_bytes=np.where(still, 0.0, np.ceil(outputs * c["activation_bits"] / 8)),
         network=np.asarray(c["network"], dtype=np.int64),
         columns=c,
     )
+
+
+def per_network(values: Array, network: Array) -> Array:
+    """Sums of [..., layer] over the layers of each network: [..., network].
+
+    >>> per_network(np.array([1.0, 2.0, 4.0]), np.array([0, 2, 0])).tolist()
+    [5.0, 0.0, 2.0]
+    """
+    present, which = np.unique(network, return_inverse=True)
+    sums = np.zeros((*values.shape[:-1], int(present[-1]) + 1 if len(present) else 0))
+    if len(present):
+        order = np.argsort(which, kind="stable")
+        starts = np.searchsorted(which[order], np.arange(len(present)))
+        sums[..., present] = np.add.reduceat(values[..., order], starts, axis=-1)
+    return sums
 
 
 def _outside(limits: Limits, c: dict[str, Array]) -> dict[str, Array]:
@@ -154,8 +187,8 @@ def engine_of(spec: Accelerator, work: Work) -> tuple[Array, Array]:
         chosen[free & (reasons == "")] = index
         why[free & (reasons != "")] = reasons[free & (reasons != "")]
     why[chosen >= 0] = ""
-    # Renaming a tensor needs no engine.
-    view = work.extents[:, AXES.index("out_c")] == 0
+    # What has nothing to do needs no engine.
+    view = work.without(spec.fused).extents[:, AXES.index("out_c")] == 0
     chosen[(chosen < 0) & view], why[view] = 0, ""
     return chosen, why
 

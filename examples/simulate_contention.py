@@ -1,6 +1,6 @@
 """What does a DMA channel cost an inference, and what does a second SRAM bank buy?
 
-Every 0.5 ms DMA writes a block of 27 KiB (a 96 x 96 colour frame, a display, a radio) into the SRAM where a keyword
+Every 2 ms DMA writes a block of 27 KiB (a 96 x 96 colour frame, a display, a radio) into the SRAM where a keyword
 network computes.
 """
 
@@ -10,7 +10,7 @@ from tinysim.simulate.questions import second_bank_gain
 from tinysim.simulate.workload import Traffic
 
 deployment = deploy(load_network("kws"), "nucleo-l4r5zi", "tflm-cmsis-nn")
-frames = Traffic(name="frames", n_bytes=27_648, target="sram", period_s=0.5e-3)
+frames = Traffic(name="frames", n_bytes=27_648, target="sram", period_s=2e-3)
 
 for arbiter in ("round-robin", "fixed"):
     one, two = second_bank_gain(deployment, [frames], memory="sram", arbiter=arbiter)

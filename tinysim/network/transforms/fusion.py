@@ -16,8 +16,17 @@ from tinysim.network.graph import Network, Op, Tensor
 from tinysim.network.quantization import bias_quantization
 from tinysim.network.shapes import window
 from tinysim.network.transforms.rewrite import Draft
+from tinysim.network.transforms.views import simplify_views
 
-__all__ = ["fold_scales", "fuse", "fuse_activations", "fuse_pads", "fuse_transposes", "split_pads"]
+__all__ = [
+    "fold_scales",
+    "fold_softmax_scale",
+    "fuse",
+    "fuse_activations",
+    "fuse_pads",
+    "fuse_transposes",
+    "split_pads",
+]
 
 _WEIGHTY = frozenset({"conv2d", "depthwise_conv2d", "fully_connected"})
 _FUSABLE = frozenset({"relu", "relu6", "relu_n1_to_1"})
@@ -26,8 +35,9 @@ _SIDES = ("pad_top", "pad_bottom", "pad_left", "pad_right")
 
 
 def fuse(network: Network) -> Network:
-    """All fusions: constant scales and shifts, pads, transposes, activations."""
-    return fuse_activations(fuse_transposes(fuse_pads(fold_scales(network))))
+    """All fusions: constant scales and shifts, pads, transposes, softmax scales, activations, idle views."""
+    folded = fold_softmax_scale(fuse_transposes(fuse_pads(fold_scales(network))))
+    return fuse_activations(simplify_views(folded))
 
 
 def fold_scales(network: Network) -> Network:
@@ -208,5 +218,27 @@ def fuse_transposes(network: Network) -> Network:
         inputs = tuple(op.inputs[0] if j == side else t for j, t in enumerate(reader.inputs))
         attrs = dict(reader.attrs) | {key: not reader.attrs.get(key, False)}
         draft.ops[draft.ops.index(reader)] = replace(reader, inputs=inputs, attrs=attrs)
+        draft.ops[i] = None
+    return draft.done()
+
+
+def fold_softmax_scale(network: Network) -> Network:
+    """Fold a product with one number into the softmax that alone reads it: softmax(beta x)."""
+    draft = Draft(network)
+    readers = draft.readers()
+    for i, op in enumerate(draft.ops):
+        if not op or op.kind not in {"mul", "div"} or op.attrs.get("activation", "none") != "none":
+            continue
+        x, constant = _activation_and_constant(draft, op)
+        reader = draft.only_reader(readers, op.outputs[0])
+        if constant is None or reader is None or reader.kind != "softmax" or op.inputs[0] != x:
+            continue
+        data = draft.tensors[constant].data
+        if draft.tensors[constant].elements != 1 or data is None or draft.tensors[constant].quantization:
+            continue
+        factor = float(data.reshape(-1)[0])
+        beta = float(reader.attrs.get("beta", 1.0)) * (factor if op.kind == "mul" else 1.0 / factor)
+        attrs = dict(reader.attrs) | {"beta": beta}
+        draft.ops[draft.ops.index(reader)] = replace(reader, inputs=(x,), attrs=attrs)
         draft.ops[i] = None
     return draft.done()

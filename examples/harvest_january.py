@@ -24,7 +24,8 @@ def main() -> None:
     print(
         f"panel for {spec.target:.0%} of one inference per minute: {area:.2f} cm2 with {spec.storage.capacitance:g} F"
     )
-    large = build_feed(spec.harvest.model_copy(update={"scale": 2.0 * factor * spec.harvest.scale}), folder=SCENARIOS, seed=0)
+    twice = spec.harvest.model_copy(update={"scale": 2.0 * factor * spec.harvest.scale})
+    large = build_feed(twice, folder=SCENARIOS, seed=0)
     farads = smallest_capacitor(
         replace(node, capacitor=Capacitor(1.0, rated_v=node.capacitor.rated_v)),
         large,

@@ -191,7 +191,7 @@ def _draw_tornado(axes: Axes, life: BatteryLife) -> None:
     labels = [f"{bar.name} ±{bar.half_width:.0%}" for bar in bars]
     axes.set_yticks(range(len(bars)), labels)
     axes.set(xlabel=f"lifetime [{name}]")
-    axes.set_title("What it depends on (pale: not stated)")
+    axes.set_title("What it depends on (light: input low, pale: not stated)")
 
 
 def _draw_sample(axes: Axes, life: BatteryLife) -> None:

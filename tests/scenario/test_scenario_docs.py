@@ -22,9 +22,9 @@ def block(page: str) -> object:
 
 
 def test_the_scenario_of_the_battery_page() -> None:
-    life = battery_life(Scenario.model_validate(block("battery.md")), runs=5)
+    life = battery_life(Scenario.model_validate(block("battery.md")), runs=5, horizon_s=86400.0)
     assert "infer kws" in life.answer()
-    assert life.run.cause == "charge"
+    assert life.run.events["look"] == 86400
 
 
 def test_the_scenario_of_the_harvest_page() -> None:

@@ -195,13 +195,13 @@ def test_timeline_shows_what_the_stepping_draws() -> None:
 
 def test_uncertainty_flows_into_the_interval() -> None:
     plan = plan_of(KiBaM(capacity_c=100.0, available_share=0.6, rate_per_s=1e-3))
-    still = lifetimes(plan, runs=20)
+    still = lifetimes(plan, runs=10)
     assert still.interval(0.9)[0] == pytest.approx(still.interval(0.9)[1], rel=1e-9)
-    narrow = lifetimes(replace(plan, spreads=(("infer", math.log(1.1)),)), runs=60, seed=1)
-    wide = lifetimes(replace(plan, spreads=(("infer", math.log(1.5)), ("capacity", math.log(1.1)))), runs=60, seed=1)
+    narrow = lifetimes(replace(plan, spreads=(("infer", math.log(1.1)),)), runs=30, seed=1)
+    wide = lifetimes(replace(plan, spreads=(("infer", math.log(1.5)), ("capacity", math.log(1.1)))), runs=30, seed=1)
     (a, b), (c, d) = narrow.interval(), wide.interval()
     assert d - c > 2 * (b - a) > 0
-    assert np.array_equal(lifetimes(plan, runs=20, seed=7).sample_s, lifetimes(plan, runs=20, seed=7).sample_s)
+    assert np.array_equal(lifetimes(plan, runs=5, seed=7).sample_s, lifetimes(plan, runs=5, seed=7).sample_s)
     with pytest.raises(InputError, match="runs = 1"):
         lifetimes(plan, runs=1)
     with pytest.raises(InputError, match="level"):

@@ -6,7 +6,7 @@ a whole design space.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
@@ -87,6 +87,12 @@ class Machine:
             full[(..., *index)] = new.reshape(new.shape + (1,) * free)
             state[field] = full
         return replace(self, **state)
+
+    def filled(self, estimates: Mapping[str, Array]) -> Machine:
+        """The machine with numbers that are not known (not a number) taken from `estimates`."""
+        known = {name: getattr(self, name) for name in estimates}
+        both: dict[str, Any] = {name: np.where(np.isnan(old), estimates[name], old) for name, old in known.items()}
+        return replace(self, **both)
 
     @property
     def configurations(self) -> int:

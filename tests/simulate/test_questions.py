@@ -1,5 +1,6 @@
 """Questions: small cases worked by hand, and the examples with the real networks."""
 
+import re
 import runpy
 from pathlib import Path
 
@@ -64,6 +65,15 @@ def test_a_second_bank_ends_contention_and_priority_shifts_it():
     fixed = contention_cost(deployment, copies, arbiter="fixed")
     assert fixed.shared_cycles > one.shared_cycles
     assert fixed.dma_waited_cycles < one.dma_waited_cycles
+
+
+def test_the_page_runs():
+    page = (EXAMPLES.parent / "docs" / "simulate.md").read_text(encoding="utf-8")
+    names: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(block, "docs/simulate.md", "exec"), names)
+    assert names["whole"].cycles == 20 * 120_000_000
+    assert names["part"].jobs == names["whole"].jobs
 
 
 @pytest.mark.parametrize(

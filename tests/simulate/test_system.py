@@ -161,12 +161,12 @@ def test_sleep_costs_a_wake_up_and_saves_energy():
 
 
 def test_an_interrupted_cooperative_task_goes_on_first():
-    soc = SOC.model_copy(update={"scheduler": "cooperative", "interrupt_cycles": 2})
+    soc = SOC.model_copy(update={"scheduler": "cooperative", "interrupt_cycles": 2, "switch_cycles": 7})
     tasks = (task("low", 100), task("high", 10, priority=1, offset_s=us(40), count=1))
     sensor = Sensor(name="s", rate_hz=20e3, cycles_per_sample=1)
     run = simulate_system(System(soc=soc, tasks=tasks, sensors=(sensor,)))
-    order = [name for name, *_ in spans(run, ("layer", "interrupt")) if name != "low"]
-    assert order == ["s interrupt", "s interrupt", "high"]
+    order = [name for name, *_ in spans(run, ("layer", "interrupt", "switch")) if name != "low"]
+    assert order == ["s interrupt", "s interrupt", "switch", "high"]
 
 
 def test_tiles_are_double_buffered():

@@ -118,11 +118,12 @@ def core_process(env: Env, core: Core) -> Events:
         if core.ready:
             job = heappop(core.ready)[2]
             core.running, core.pause = job, Pause()
-            if core.soc.switch_cycles and core.last is not None and core.last is not job:
-                core.track.begin(env.now, "switch", "switch", job=job.label, watts=core.watts)
-                yield env.timeout(core.soc.switch_cycles)
-                core.track.end(env.now)
-            core.last = job
+            if job.priority != INTERRUPT:  # an interrupt borrows the stack of whoever runs
+                if core.soc.switch_cycles and core.last is not None and core.last is not job:
+                    core.track.begin(env.now, "switch", "switch", job=job.label, watts=core.watts)
+                    yield env.timeout(core.soc.switch_cycles)
+                    core.track.end(env.now)
+                core.last = job
             yield from _execute(env, core, job)
             core.running = None
         else:

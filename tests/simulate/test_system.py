@@ -213,7 +213,7 @@ def test_overload_drops_and_misses():
 
 
 def test_progress_stops_a_run_that_goes_on_later():
-    system = System(soc=SOC, tasks=(task("t", 10, period_s=us(20), count=20_000),))
+    system = System(soc=SOC, tasks=(task("t", 10, period_s=us(20), count=12_000),))
     seen: list[int] = []
 
     def stop(tick: int, events: int) -> bool:

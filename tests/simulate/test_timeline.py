@@ -111,6 +111,7 @@ def test_plot_has_a_row_per_resource(timeline):
 
     ax = timeline.plot(Figure().add_subplot(), until_s=20e-3)
     assert [label.get_text() for label in ax.get_yticklabels()] == list(timeline.resources)
+    assert ax.get_xlim()[0] >= -2.0
     assert max(path.get_extents().x1 for c in ax.collections for path in c.get_paths()) == pytest.approx(20.0)
 
 

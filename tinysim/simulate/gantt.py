@@ -18,6 +18,7 @@ _COLOURS = {"layer": "C0", "tile": "C2", "transfer": "C1", "interrupt": "C3", "s
 def gantt(timeline: Timeline, ax: Axes | None = None, *, until_s: float | None = None) -> Axes:
     """Draw a row per resource, a bar per span, coloured by kind; times in ms."""
     import matplotlib.pyplot as plt
+    from matplotlib.patches import Patch
 
     rows = timeline.resources
     if ax is None:
@@ -25,17 +26,18 @@ def gantt(timeline: Timeline, ax: Axes | None = None, *, until_s: float | None =
     last = timeline.cycles if until_s is None else until_s * timeline.clock_hz
     to_ms = 1e3 / timeline.clock_hz
     shown = [span for span in timeline.spans if span.start < last]
-    for kind in dict.fromkeys(span.kind for span in shown):
+    kinds = list(dict.fromkeys(span.kind for span in shown))
+    for kind in kinds:
         for row, name in enumerate(rows):
             bars = [
                 (span.start * to_ms, (min(span.end, last) - span.start) * to_ms)
                 for span in shown
                 if span.kind == kind and span.resource == name
             ]
-            ax.broken_barh(bars, (row - 0.4, 0.8), color=_COLOURS[kind], edgecolor="white", linewidth=0.3)
-        ax.bar(0, 0, color=_COLOURS[kind], label=kind)  # a patch for the legend
+            ax.broken_barh(bars, (row - 0.4, 0.8), color=_COLOURS[kind])
     ax.set_yticks(range(len(rows)), rows)
     ax.invert_yaxis()
     ax.set_xlabel("time [ms]")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=8, frameon=False)
+    handles = [Patch(color=_COLOURS[kind], label=kind) for kind in kinds]
+    ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=8, frameon=False)
     return ax

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from tinysim.errors import NetworkError, UnknownNetwork
 from tinysim.network.graph import Network
@@ -26,20 +27,47 @@ def _yaml(path: Path, allow_unknown: bool) -> Network:
     return read_yaml(path)
 
 
-_READERS: dict[str, Reader] = {".tflite": _tflite, ".yaml": _yaml, ".yml": _yaml}
+def _onnx(path: Path, allow_unknown: bool) -> Network:
+    from tinysim.network.frameworks.onnx_reader import read_onnx
+
+    return read_onnx(path)
 
 
-def load_network(path_or_zoo_name: str | os.PathLike[str], *, allow_unknown: bool = False) -> Network:
-    """Read a model file, or build a network of the zoo by name.
+def _keras(path: Path, allow_unknown: bool) -> Network:
+    from tinysim.network.frameworks.keras_reader import read_keras
+
+    return read_keras(path)
+
+
+def _pickle(path: Path, allow_unknown: bool) -> Network:
+    raise NetworkError(
+        f"{path.name}: pickles run code when they are read, so tinysim doesn't: build the module and give it to "
+        "tinysim.network.frameworks.torch_reader.from_torch"
+    )
+
+
+_READERS: dict[str, Reader] = {
+    ".tflite": _tflite, ".yaml": _yaml, ".yml": _yaml, ".onnx": _onnx, ".keras": _keras, ".json": _keras,
+    ".pt": _pickle, ".pth": _pickle, ".pkl": _pickle, ".pickle": _pickle,
+}  # fmt: skip
+
+
+def load_network(
+    source: Any, *, input_shape: Sequence[int] | Sequence[Sequence[int]] | None = None, allow_unknown: bool = False
+) -> Network:
+    """Read a model file, build a network of the zoo by name, or convert a module of PyTorch or a model of Keras.
 
     What looks like a path (a separator, a known suffix, or an existing file) is read as one; `list_networks` lists the
-    names of the zoo. With `allow_unknown`, operators that nothing prices count as data movement.
+    names of the zoo. A PyTorch module needs `input_shape`, channels first. With `allow_unknown`, operators of a TFLite
+    file that nothing prices count as data movement.
 
     Raises:
         UnknownNetwork: neither a file nor a name of the zoo; offers the nearest names.
         NetworkError: the file cannot be read.
     """
-    given = os.fspath(path_or_zoo_name)
+    if not isinstance(source, (str, os.PathLike)):
+        return _from_memory(source, input_shape)
+    given = os.fspath(source)
     path = Path(given)
     suffix = path.suffix.lower()
     if suffix in _READERS:
@@ -53,6 +81,18 @@ def load_network(path_or_zoo_name: str | os.PathLike[str], *, allow_unknown: boo
     if os.sep in given:
         raise UnknownNetwork(f"{given}: there is no such file")
     return build_network(given)
+
+
+def _from_memory(model: Any, input_shape: Any) -> Network:
+    if hasattr(model, "to_json"):
+        from tinysim.network.frameworks.keras_reader import from_keras
+
+        return from_keras(model)
+    from tinysim.network.frameworks.torch_reader import from_torch
+
+    if hasattr(model, "named_parameters") and input_shape is None:
+        raise NetworkError(f"{type(model).__name__}: a PyTorch module needs input_shape, such as (1, 3, 96, 96)")
+    return from_torch(model, input_shape or ())
 
 
 def list_networks() -> list[str]:

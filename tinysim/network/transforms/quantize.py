@@ -122,7 +122,7 @@ def _is_index(op: Op, position: int, tensor: Tensor) -> bool:
 
 
 def convert_constant(tensor: Tensor, dtype: str, quantization: Quantization | None) -> Tensor:
-    """A constant in another type; values are rounded to the scale that covers them, per channel if there are several."""
+    """A constant in another type; values are rounded to the scale that covers them, one per channel if asked."""
     if tensor.data is None:
         return replace(tensor, dtype=dtype, quantization=quantization)
     real = _real(tensor)
@@ -154,7 +154,8 @@ def _real(tensor: Tensor) -> NDArray[np.float64]:
     if q is None:
         return tensor.data.astype(np.float64)
     shape = [-1 if i == q.axis and len(q.scale) > 1 else 1 for i in range(tensor.data.ndim)]
-    return (tensor.data.astype(np.float64) - np.reshape(q.zero_point, shape)) * np.reshape(q.scale, shape)
+    real: NDArray[np.float64] = (tensor.data - np.reshape(q.zero_point, shape)) * np.reshape(q.scale, shape)
+    return real
 
 
 def _drop_idle_casts(draft: Draft) -> None:

@@ -1,0 +1,328 @@
+"""The same network from PyTorch, ONNX, Keras, YAML and TFLite is the same table; malformed input is one clear error."""
+
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+torch = pytest.importorskip("torch", reason="needs the extra 'torch'")
+onnx = pytest.importorskip("onnx", reason="needs the extra 'onnx'")
+pytest.importorskip("keras", reason="needs the package keras")
+
+from onnx import TensorProto, helper  # noqa: E402
+from same_nets import MODULES, ONNX, REFERENCES, Onnx, keras_models  # noqa: E402
+
+from tinysim.errors import NetworkError, TinysimError, UnsupportedOperator  # noqa: E402
+from tinysim.network.description import network_from_yaml, network_to_yaml  # noqa: E402
+from tinysim.network.frameworks.keras_reader import from_keras, read_keras  # noqa: E402
+from tinysim.network.frameworks.onnx_reader import read_onnx  # noqa: E402
+from tinysim.network.frameworks.torch_reader import from_torch  # noqa: E402
+from tinysim.network.graph import Network  # noqa: E402
+from tinysim.network.load import load_network  # noqa: E402
+from tinysim.network.table import LayerTable  # noqa: E402
+from tinysim.network.tflite_reader import read_tflite  # noqa: E402
+from tinysim.network.tflite_writer import tflite_bytes  # noqa: E402
+
+NAMES = list(REFERENCES)
+
+
+def same(made: Network, wanted: Network) -> None:
+    found, reference = made.table(), wanted.table()
+    pairs = ((t.to_frame().drop(columns="weight_sparsity")) for t in (found, reference))
+    a, b = pairs
+    assert a.to_dict("list") == b.to_dict("list")
+    assert made.params == wanted.params
+    assert isinstance(found, LayerTable)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pytorch(name: str) -> None:
+    make, shape = MODULES[name]
+    module = make()
+    module.train()
+    before = {k: v.clone() for k, v in module.state_dict().items()}
+    same(from_torch(module, shape), REFERENCES[name]())
+    assert module.training
+    assert all(part.training for part in module.modules())
+    assert not any(part._forward_hooks for part in module.modules())
+    assert all(torch.equal(v, before[k]) for k, v in module.state_dict().items())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_onnx(name: str, tmp_path: Path) -> None:
+    path = tmp_path / f"{name}.onnx"
+    path.write_bytes(ONNX[name]().SerializeToString())
+    same(load_network(path), REFERENCES[name]())
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.filterwarnings("ignore")
+def test_keras(name: str, tmp_path: Path) -> None:
+    model = keras_models()[name]()
+    same(from_keras(model), REFERENCES[name]())
+    model.save(tmp_path / f"{name}.keras")
+    same(load_network(tmp_path / f"{name}.keras"), REFERENCES[name]())
+    (tmp_path / "model.json").write_text(model.to_json())
+    same(load_network(tmp_path / "model.json"), REFERENCES[name]())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_yaml_and_tflite(name: str) -> None:
+    network = REFERENCES[name]()
+    same(network_from_yaml(network_to_yaml(network)), network)
+    if name != "gru":  # TFLite has no such operator
+        same(read_tflite(tflite_bytes(network)), network)
+
+
+def test_values_and_sparsity_come_along() -> None:
+    layer = torch.nn.Conv2d(2, 4, 3)
+    with torch.no_grad():
+        layer.weight[:2] = 0
+    network = from_torch(torch.nn.Sequential(layer, torch.nn.ReLU()), (1, 2, 8, 8))
+    weights = network.tensors[network.ops[0].inputs[1]]
+    assert weights.sparsity == 0.5
+    np.testing.assert_allclose(weights.data, layer.weight.detach().numpy().transpose(0, 2, 3, 1))
+
+
+def test_folded_batch_norm_has_the_right_values() -> None:
+    module = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1, bias=False), torch.nn.BatchNorm2d(2)).eval()
+    with torch.no_grad():
+        module[1].running_mean[:] = torch.tensor([1.0, 2.0])
+        module[1].running_var[:] = torch.tensor([4.0, 9.0])
+        module[1].weight[:] = torch.tensor([3.0, 5.0])
+        module[1].bias[:] = torch.tensor([0.5, 0.25])
+    network = from_torch(module, (1, 1, 3, 3))
+    x = torch.ones(1, 1, 3, 3)
+    weights, bias = (network.tensors[t].data for t in network.ops[0].inputs[1:])
+    assert weights is not None
+    assert bias is not None
+    np.testing.assert_allclose(weights[:, 0, 0, 0] + bias, module(x)[0, :, 0, 0].detach().numpy(), rtol=1e-5)
+
+
+class Extremes(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.fft.fft(x).abs()
+
+
+class Branching(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x if x.sum() > 0 else -x
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "message"),
+    [
+        (Extremes(), (1, 8), r"operator 0 \(aten.fft_fft.default\) is not supported"),
+        (Branching(), (1, 8), "cannot be traced"),
+        (torch.nn.Linear(4, 2), (1, 5), "cannot be traced on input shape"),
+        (torch.nn.Conv2d(1, 1, 3, padding_mode="reflect", padding=1), (1, 1, 8, 8), "padding with reflect"),
+        ("model.pt", (1, 8), "expected a torch.nn.Module, found str"),
+    ],
+)
+def test_pytorch_refuses_with_one_line(module: Any, shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(NetworkError, match=message) as caught:
+        from_torch(module, shape)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", ["pt", "pth", "pkl"])
+def test_pickles_are_not_read(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"model.{suffix}"
+    path.write_bytes(b"\x80\x04cposix\nsystem\n")
+    with pytest.raises(NetworkError, match="pickles run code"):
+        load_network(path)
+
+
+# ---------------------------------------------------------------- ONNX
+
+
+def quantized(operator_form: bool) -> onnx.ModelProto:
+    """A convolution and a dense layer on integers, as QDQ or as QOperator nodes."""
+    g = Onnx((1, 3, 8, 8))
+    scale, zero = g.constant(np.float32(0.1)), g.constant(np.int8(0))
+    w, f = (g.constant(np.ones(shape, np.int8)) for shape in ((4, 3, 3, 3), (64, 5)))
+    bias = g.constant(np.zeros(4, np.int32))
+    x = g.op("QuantizeLinear", "x", scale, zero)
+    if operator_form:
+        x = g.op("QLinearConv", x, scale, zero, w, scale, zero, scale, zero, bias, strides=[2, 2], pads=[0, 0, 1, 1])
+        x = g.op("Flatten", x)
+        x = g.op("QLinearMatMul", x, scale, zero, f, scale, zero, scale, zero)
+    else:
+        x = g.op("DequantizeLinear", x, scale, zero)
+        weights, b = g.op("DequantizeLinear", w, scale, zero), g.op("DequantizeLinear", bias, scale)
+        x = g.op("Conv", x, weights, b, strides=[2, 2], pads=[0, 0, 1, 1])
+        x = g.op("DequantizeLinear", g.op("QuantizeLinear", x, scale, zero), scale, zero)
+        x = g.op("Flatten", x)
+        x = g.op("DequantizeLinear", g.op("QuantizeLinear", x, scale, zero), scale, zero)
+        x = g.op("MatMul", x, g.op("DequantizeLinear", f, scale, zero))
+        x = g.op("QuantizeLinear", x, scale, zero)
+    return g.model(g.op("DequantizeLinear", x, scale, zero))
+
+
+@pytest.mark.parametrize("operator_form", [False, True])
+def test_onnx_int8_in_both_forms(operator_form: bool) -> None:
+    network = read_onnx(quantized(operator_form).SerializeToString())
+    table = network.table()
+    assert table.kind_names == ["quantize", "conv2d", "reshape", "fully_connected", "dequantize"]
+    assert table.weight_bits[[1, 3]].tolist() == [8, 8]
+    assert table.activation_bits.tolist() == [32, 8, 8, 8, 8]
+    assert table.pad_bottom[1] == 1
+
+
+def test_a_float_island_keeps_its_conversions() -> None:
+    g = Onnx((1, 4))
+    scale, zero = g.constant(np.float32(0.1)), g.constant(np.int8(0))
+    x = g.op("DequantizeLinear", g.op("QuantizeLinear", "x", scale, zero), scale, zero)
+    x = g.op("MatMul", x, g.weights(4, 4))
+    x = g.op("QuantizeLinear", g.op("Relu", g.op("MatMul", x, g.weights(4, 2))), scale, zero)
+    network = read_onnx(g.model(g.op("DequantizeLinear", x, scale, zero)).SerializeToString())
+    kinds = network.table().kind_names
+    assert kinds == ["quantize", "dequantize", "fully_connected", "fully_connected", "quantize", "dequantize"]
+    assert network.table().weight_bits.max() == 32
+
+
+def test_shape_arithmetic_is_folded() -> None:
+    g = Onnx((1, 3, 8, 8))
+    batch = g.op("Gather", g.op("Shape", "x"), g.constant(np.array(0)), axis=0)
+    batch = g.op("Unsqueeze", batch, g.constant(np.array([0])))
+    shape = g.op("Concat", batch, g.constant(np.array([-1])), axis=0)
+    network = read_onnx(g.model(g.op("Reshape", "x", shape)).SerializeToString())
+    assert network.tensors[network.outputs[0]].shape == (1, 192)
+
+
+def broken(change: str) -> bytes:
+    g = Onnx(("n", 3, "side" if change == "dynamic" else 8, 8))
+    if change == "unknown":
+        return g.model(g.op("NonMaxSuppression", "x", g.weights(1))).SerializeToString()
+    if change == "cycle":
+        g.nodes.append(helper.make_node("Add", ["x", "later"], ["first"]))
+        g.nodes.append(helper.make_node("Relu", ["first"], ["later"]))
+        return g.model("later").SerializeToString()
+    if change == "channels":
+        return g.model(g.op("Conv", "x", g.weights(4, 5, 3, 3))).SerializeToString()
+    if change == "huge":
+        size = g.constant(np.array([2**40]))
+        return g.model(g.op("Add", "x", g.op("ConstantOfShape", size))).SerializeToString()
+    if change == "external":
+        model = g.model(g.op("Conv", "x", g.weights(4, 3, 3, 3)))
+        tensor = model.graph.initializer[0]
+        tensor.data_location = TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value="../../etc/passwd")
+        return model.SerializeToString()
+    return g.model(g.op("Relu", "x")).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "no valid ONNX file"),
+        (b"\x00\x01garbage" * 50, "no valid ONNX file"),
+        (broken("dynamic"), "unknown size in axis 2 .*input_shapes"),
+        (broken("unknown"), r"operator 0 \(NonMaxSuppression\): not supported"),
+        (broken("cycle"), "reads 'later' before anything writes it"),
+        (broken("channels"), r"operator 0 \(Conv\): weights"),
+        (broken("huge"), "more than 16 M elements"),
+        (broken("external"), "lie in another file"),
+    ],
+)
+def test_onnx_refuses_with_one_line(data: bytes, message: str) -> None:
+    with pytest.raises(NetworkError, match=message) as caught:
+        read_onnx(data)
+    assert "\n" not in str(caught.value)
+
+
+def test_onnx_input_shapes_fill_unknown_sizes() -> None:
+    assert read_onnx(broken("dynamic"), input_shapes={"x": (1, 3, 4, 8)}).macs == 0
+    with pytest.raises(NetworkError, match="no input 'y'"):
+        read_onnx(broken("none"), input_shapes={"y": (1,)})
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2**20), st.integers(0, 255)), min_size=1, max_size=5))
+def test_onnx_only_clear_errors_come_out(patches: list[tuple[int, int]]) -> None:
+    raw = bytearray(ONNX["attention"]().SerializeToString())
+    for at, byte in patches:
+        raw[at % len(raw)] = byte
+    try:
+        read_onnx(bytes(raw))
+    except TinysimError as error:
+        assert "\n" not in str(error)  # noqa: PT017
+
+
+# ---------------------------------------------------------------- Keras
+
+
+def sequential(*layers: dict[str, Any]) -> dict[str, Any]:
+    first = {"class_name": "InputLayer", "config": {"batch_shape": [None, 8, 8, 3], "name": "in"}}
+    return {"class_name": "Sequential", "config": {"name": "net", "layers": [first, *layers]}}
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({}, "no valid Keras configuration"),
+        (sequential({"class_name": "Lambda", "config": {"name": "f", "function": "x"}}), r"layer 'f' \(Lambda\)"),
+        (sequential({"class_name": "Dense", "config": {"name": "d"}}), "no valid Keras configuration: KeyError"),
+        (
+            sequential({"class_name": "Activation", "config": {"name": "a", "activation": "mish"}}),
+            r"layer 'a' \(Activation\): activation 'mish'; accepted",
+        ),
+        ({"class_name": "Mine", "config": {"name": "m"}}, "a model of class 'Mine'"),
+        (
+            sequential() | {"config": {"layers": [{"class_name": "InputLayer", "config": {"shape": [None, None]}}]}},
+            "unknown size in axis 1",
+        ),
+    ],
+)  # fmt: skip
+def test_keras_refuses_with_one_line(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(NetworkError, match=message) as caught:
+        from_keras(config)
+    assert "\n" not in str(caught.value)
+
+
+def test_keras_files_that_are_none(tmp_path: Path) -> None:
+    for content in (b"", b"PK\x03\x04broken", b"[" * 100000, b"\xff\xfe"):
+        path = tmp_path / "model.keras"
+        path.write_bytes(content)
+        with pytest.raises(NetworkError, match=r"neither a \.keras file|no valid Keras"):
+            read_keras(path)
+    with zipfile.ZipFile(tmp_path / "empty.keras", "w") as archive:
+        archive.writestr("other.json", json.dumps({}))
+    with pytest.raises(NetworkError, match=r"neither a \.keras file"):
+        read_keras(tmp_path / "empty.keras")
+
+
+def test_keras_2_configuration() -> None:
+    layers = [
+        {"class_name": "InputLayer", "name": "x", "config": {"batch_input_shape": [None, 8, 8, 3]}},
+        {
+            "class_name": "Conv2D", "name": "c", "inbound_nodes": [[["x", 0, 0, {}]]],
+            "config": {"filters": 3, "kernel_size": [3, 3], "strides": [1, 1], "padding": "same", "activation": "relu"},
+        },
+        {"class_name": "Add", "name": "a", "config": {}, "inbound_nodes": [[["x", 0, 0, {}], ["c", 0, 0, {}]]]},
+    ]  # fmt: skip
+    config = {"name": "old", "layers": layers, "input_layers": [["x", 0, 0]], "output_layers": [["a", 0, 0]]}
+    network = from_keras({"class_name": "Functional", "config": config})
+    assert network.table().kind_names == ["conv2d", "add"]
+    assert network.ops[0].attrs["activation"] == "relu"
+
+
+def test_unsupported_is_its_own_error() -> None:
+    with pytest.raises(UnsupportedOperator):
+        from_torch(Extremes(), (1, 8))
+
+
+def test_load_network_takes_modules_and_models() -> None:
+    module = torch.nn.Linear(4, 2)
+    assert load_network(module, input_shape=(1, 4)).macs == 8
+    with pytest.raises(NetworkError, match="needs input_shape"):
+        load_network(module)
+    with pytest.raises(NetworkError, match=r"expected a torch\.nn\.Module, found int"):
+        load_network(3)

@@ -37,7 +37,7 @@ layers:
   - softmax
 """
 HEAD = "tinysim: network\nversion: 1\nname: x\n"
-EXAMPLES = int(os.environ.get("TINYSIM_EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("TINYSIM_EXAMPLES", "80"))
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -121,7 +121,7 @@ PIECES = ["-", "{", "]", "0", "9", "[1]", ": ", "\n", "null", "x"]
 BASES = [KWS, network_to_yaml(load_network("edgemark-cnn-1"))]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     st.sampled_from(BASES),
     st.lists(

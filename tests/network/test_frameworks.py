@@ -244,7 +244,7 @@ def test_onnx_input_shapes_fill_unknown_sizes() -> None:
         read_onnx(broken("none"), input_shapes={"y": (1,)})
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2**20), st.integers(0, 255)), min_size=1, max_size=5))
 def test_onnx_only_clear_errors_come_out(patches: list[tuple[int, int]]) -> None:
     raw = bytearray(ONNX["attention"]().SerializeToString())

@@ -173,7 +173,7 @@ PATCH = st.tuples(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(st.sampled_from(BASES), st.lists(PATCH, min_size=1, max_size=6), st.integers(0, 2**31), st.booleans())
 def test_only_clear_errors_come_out(base: bytes, patches: list[tuple[int, bytes]], cut: int, allow: bool) -> None:
     raw = bytearray(base)

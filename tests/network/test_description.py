@@ -92,7 +92,7 @@ outputs: [previous, sum]
         (KWS.replace("filters: 64,", "filter: 64,"), r"layer 0 \(conv2d\): unknown parameter 'filter'; did you"),
         (KWS.replace("{units: 12}", "{}"), "parameter 'units' is missing"),
         (KWS.replace("softmax", "softmix"), "no layer 'softmix'; did you mean softmax"),
-        (KWS.replace("repeat: 4", "repeat: 1000000000"), "more than 100000 layers"),
+        (KWS.replace("repeat: 4", "repeat: 1000000000"), "more than 10000 layers"),
         (KWS.replace("repeat: 4", "repeat: -1"), "repeat: a whole number"),
         (KWS.replace("$filters", "$width"), r"no parameter '\$width'; accepted: filters"),
         (KWS.replace("block: separable", "block: separate"), "no block 'separate'; did you mean separable"),

@@ -32,7 +32,7 @@ from tinysim.network.quantization import FORMATS
 
 __all__ = ["network_of_layer_form"]
 
-_MOST_LAYERS = 100_000
+_MOST_LAYERS = 10_000
 _DEEPEST = 50
 _KEYS = {"tinysim", "version", "name", "source", "dtype", "inputs", "blocks", "layers", "outputs"}
 

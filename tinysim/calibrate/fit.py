@@ -2,15 +2,16 @@
 
     ln cycles = ln sum_f feature_f exp(ln coefficient_f) + noise,   effects ~ Normal(0, sigma of their kind)
 
-Solved by Gauss-Newton with Huber weights, so one contradictory row does not bend the rest.
-Source: Gelman et al., Bayesian Data Analysis, 3rd ed., ch. 5 and 15 (hierarchies); Huber 1964 (weights).
+Linearised, this is Gaussian-process regression whose kernel is the rows' common effects, so a step costs a solve of
+the size of the rows, however many effects there are. Huber weights keep one contradictory row from bending the rest.
+Source: Gelman et al., Bayesian Data Analysis, 3rd ed., ch. 5 and 15 (hierarchies); Rasmussen and Williams, Gaussian
+Processes for Machine Learning, sec. 2.2 and 5.4.2 (leave-out residuals); Huber 1964 (weights).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +21,13 @@ from tinysim.device.effects import BASE, FEATURES, Key, keys_of
 __all__ = ["NOISE_LN", "Design", "Fit", "fit_effects"]
 
 Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 #: Two teams on one board and stack agree within 1 % (worst 2.4 %): the noise of a measurement.
 NOISE_LN = 0.02
 _HUBER = 3.0
 _STEP_LIMIT = 0.7
+_BASE = np.array([BASE[feature] for feature in FEATURES])
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +61,15 @@ class Design:
 
     def predict(self, theta: Floats) -> Floats:
         """ln cycles of every row, shape (rows,)."""
-        predicted: Floats = np.log(self._parts(theta).sum(axis=1))
-        return predicted
+        return self.linearise(theta)[0]
 
-    def _parts(self, theta: Floats, rows: Any = slice(None)) -> Floats:
-        base = np.array([BASE[feature] for feature in FEATURES])
-        parts: Floats = self.features[rows] * np.exp(base + self.incidence[rows] @ theta)
-        return parts
+    def linearise(self, theta: Floats) -> tuple[Floats, Floats]:
+        """ln cycles of every row, shape (rows,), and their derivatives by effect, shape (rows, p)."""
+        parts = self.features * np.exp(_BASE + self.incidence @ theta)
+        total = parts.sum(axis=1)
+        shares = (parts / total[:, None]).astype(np.float32)
+        jacobian = np.matmul(shares[:, None, :], self.incidence)[:, 0, :].astype(np.float64)
+        return np.log(total), jacobian
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,49 +79,54 @@ class Fit:
     design: Design
     theta: Floats
     """effects, shape (p,)"""
+    sd: Floats
+    """their posterior standard deviations, shape (p,)"""
     n_rows: int
     effective_parameters: float
     """trace of the hat matrix: how many of the effects the data determine"""
 
-    def effects(self, least: float = 5e-4) -> dict[Key, float]:
-        """The effects by key, those below `least` left out."""
+    def effects(self) -> dict[Key, tuple[float, float]]:
+        """(value, standard deviation) of the effects that the rows say something about."""
         return {
-            key: float(value)
-            for key, value in zip(self.design.keys, self.theta, strict=True)
-            if abs(value) >= least
+            key: (float(value), float(sd))
+            for key, value, sd, prior in zip(self.design.keys, self.theta, self.sd, self.design.sigma, strict=True)
+            if sd < 0.999 * prior or abs(value) > 1e-4
         }
 
 
 def fit_effects(
-    design: Design, ln_cycles: Floats, rows: NDArray[np.bool_] | None = None, start: Floats | None = None
+    design: Design,
+    ln_cycles: Floats,
+    rows: Mask | None = None,
+    start: Floats | None = None,
+    *,
+    tolerance: float = 1e-4,
 ) -> Fit:
     """Fit the effects to some rows of a design.
 
     ln_cycles: shape (n,). rows: mask of the rows that serve, all by default. start: effects to start from.
+    tolerance: largest change of a prediction in the last step [ln].
     """
     use = np.ones(len(ln_cycles), dtype=bool) if rows is None else rows
-    acting = np.flatnonzero(design.incidence[use].any(axis=(0, 1)))
-    incidence = design.incidence[use][:, :, acting].astype(np.float64)
-    base = np.array([BASE[feature] for feature in FEATURES])
-    counted, measured = design.features[use], ln_cycles[use]
-    precision = 1.0 / design.sigma[acting] ** 2
-    theta = np.zeros(len(acting)) if start is None else start[acting].copy()
-    normal = np.eye(len(acting))
-    weighted = np.zeros((len(measured), len(acting)))
-    for _ in range(30):
-        parts = counted * np.exp(base + incidence @ theta)
-        total = parts.sum(axis=1)
-        residual = (measured - np.log(total)) / NOISE_LN
-        weight = 1.0 / np.maximum(1.0, np.abs(residual) / _HUBER)
-        jacobian = np.einsum("if,ifp->ip", parts / total[:, None], incidence) / NOISE_LN
-        weighted = jacobian * weight[:, None]
-        normal = weighted.T @ jacobian + np.diag(precision)
-        step = np.linalg.solve(normal, weighted.T @ residual - precision * theta)
+    theta = np.zeros(len(design.keys)) if start is None else start.copy()
+    served = Design(design.keys, design.sigma, design.incidence[use], design.features[use])
+    measured, variance = ln_cycles[use], design.sigma**2
+    n = len(measured)
+    predicted, jacobian = served.linearise(theta)
+    gain, hat = np.zeros((n, 0)), 0.0
+    for _ in range(40):
+        residual = measured - predicted
+        noise = NOISE_LN**2 * np.maximum(1.0, np.abs(residual) / (_HUBER * NOISE_LN))
+        kernel = (jacobian * variance) @ jacobian.T
+        gain = np.linalg.solve(kernel + np.diag(noise), np.column_stack([jacobian, residual + jacobian @ theta]))
+        hat = float(n - np.trace(noise[:, None] * np.linalg.inv(kernel + np.diag(noise))))
+        step = variance * (jacobian.T @ gain[:, -1]) - theta
         largest = float(np.abs(step).max(initial=0.0))
         theta = theta + step * min(1.0, _STEP_LIMIT / largest if largest > 0 else 1.0)
-        if largest < 1e-5:
+        before = predicted
+        predicted, jacobian = served.linearise(theta)
+        if float(np.abs(predicted - before).max(initial=0.0)) < tolerance:
             break
-    hat = float(np.trace(np.linalg.solve(normal, weighted.T @ weighted))) if len(acting) else 0.0
-    full = np.zeros(len(design.keys))
-    full[acting] = theta
-    return Fit(design, full, int(use.sum()), hat)
+    explained = np.einsum("ip,ip->p", jacobian, gain[:, :-1]) * variance
+    sd = np.sqrt(variance * np.clip(1.0 - explained, 1e-6, 1.0))
+    return Fit(design, theta, sd, n, hat)

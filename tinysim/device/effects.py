@@ -68,8 +68,8 @@ EFFECTS: tuple[Effect, ...] = (
     Effect("board stall", ("board",), STALLS, 0.7),
 )
 
-#: ln of a coefficient before any effect. A core sees about a tenth of the waits behind taken branches: loops stay cached.
-BASE = {feature: 0.0 for feature in FEATURES} | {"code_stall": -2.3}
+#: ln of a coefficient before any effect. A core sees about a tenth of the waits behind taken branches: loops are cached.
+BASE = dict.fromkeys(FEATURES, 0.0) | {"code_stall": -2.3}
 
 Key = tuple[str, str, str]
 """effect, level, feature ("*" for a shared one)"""
@@ -102,7 +102,7 @@ def keys_of(levels: Mapping[str, str]) -> Iterable[tuple[str, Key, Effect]]:
 
 
 def coefficients(levels: Mapping[str, str], effects: Mapping[Key, float]) -> dict[str, float]:
-    """ln of each feature's coefficient for a combination of levels; effects that are not there are zero."""
+    """Log of each feature's coefficient for a combination of levels; effects that are not there are zero."""
     total = dict(BASE)
     for feature, key, _ in keys_of(levels):
         total[feature] += effects.get(key, 0.0)
@@ -133,5 +133,6 @@ def read_effects(path: Path) -> dict[Key, float]:
         try:
             effects[row["effect"], row["level"], row["feature"]] = float(row["ln"])
         except (KeyError, TypeError, ValueError) as error:
-            raise SpecError(f"{path.name}: row {number}: expected effect, level, feature, ln; got {dict(row)}") from error
+            wanted = "effect, level, feature, ln"
+            raise SpecError(f"{path.name}: row {number}: expected {wanted}; got {dict(row)}") from error
     return effects

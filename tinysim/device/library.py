@@ -152,8 +152,12 @@ def load_device(device: str | Path | Device) -> Device:
 
 def is_shipped(device: Device) -> bool:
     """Whether this is the library's own object of that name (so results for it may be kept)."""
-    path = spec_folder() / "boards" / f"{device.name}.yaml"
-    return path.is_file() and _shipped(path) is device
+    return device.name in _shipped_names() and _shipped(spec_folder() / "boards" / f"{device.name}.yaml") is device
+
+
+@cache
+def _shipped_names() -> frozenset[str]:
+    return frozenset(list_devices())
 
 
 @cache

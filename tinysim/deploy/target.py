@@ -9,9 +9,10 @@ from typing import Literal, get_args
 from tinysim.cost.energy import EnergyPrices
 from tinysim.cost.latency import MemoryPath, StackFactors
 from tinysim.cost.timing import CoreTiming
+from tinysim.deploy.prices import energy_prices
 from tinysim.device.calibration import Calibration, calibration_files, load_calibration
 from tinysim.device.library import is_shipped, load_device, load_runtime
-from tinysim.device.spec import Core, Device, Memory, OperatingPoint, Runtime
+from tinysim.device.spec import Core, Device, Memory, Runtime
 from tinysim.errors import SpecError, UnknownRuntime, nearest
 
 __all__ = ["Placement", "Spread", "Target", "resolve_target"]
@@ -118,7 +119,9 @@ def _resolve(
     )
     own = load_calibration(board.name)
     stack_fit, spread = _stack_fit(stack, board)
-    prices, gaps = _prices(board, stack, clock, placement)
+    prices, gaps = energy_prices(
+        board, stack, clock, code=placement.code, weights=placement.weights, activations=placement.activations
+    )
     return Target(
         device=board,
         runtime=stack,
@@ -188,39 +191,6 @@ def _factors(fit: Calibration | None) -> StackFactors:
         return StackFactors()
     names = {f.name for f in fields(StackFactors)}
     return StackFactors(**{name: figure.si for name, figure in fit.parameters.items() if name in names})
-
-
-def _prices(
-    board: Device, stack: Runtime, clock_hz: float, placement: Placement
-) -> tuple[EnergyPrices | None, tuple[str, ...]]:
-    """Power from the running current nearest in kind, regulator, clock and supply; byte prices from the memories."""
-    points = [p for p in board.power.run if p.current.known] if board.power is not None else []
-    if board.power is None or not points:
-        return None, (f"power.run of {board.name} is unknown: energy withheld",)
-    supply_v, wanted = board.power.supply.si, board.power.regulator
-
-    def distance(point: OperatingPoint) -> tuple[int, bool, float, float]:
-        runs = [f"inference {stack.name}", "inference"]
-        kind = runs.index(point.running) if point.running in runs else len(runs)
-        return kind, point.regulator != wanted, abs(point.clock.si - clock_hz), abs(point.supply.si - supply_v)
-
-    point = min(points, key=distance)
-    # An LDO (or none) draws the core's current at any supply; a converter draws the same power.
-    volts = point.supply.si if point.regulator == "smps" else supply_v
-    power_w = point.current.si * volts * (clock_hz / point.clock.si)
-    idle = [s for s in board.power.sleep if s.current.known]
-    static_w = min(max(s.current.si for s in idle) * supply_v, 0.5 * power_w) if idle else 0.0
-
-    def byte_price(memory: Memory) -> float:
-        return memory.read_energy.si if memory.read_energy is not None and memory.read_energy.known else 0.0
-
-    prices = EnergyPrices(
-        power_w=power_w,
-        static_w=static_w,
-        sram_byte_j=byte_price(placement.activations),
-        flash_byte_j=byte_price(placement.weights),
-    )
-    return prices, ()
 
 
 assert set(_EXPOSURE) == set(get_args(What))

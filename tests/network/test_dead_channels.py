@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
+from tinysim.deploy.deployment import runtime_network
+from tinysim.device.library import load_runtime
 from tinysim.network.builder import Builder
 from tinysim.network.graph import Network
 from tinysim.network.load import load_network
@@ -92,3 +94,15 @@ def test_a_layer_that_is_dead_altogether_keeps_one_channel() -> None:
     after = eliminate_dead_channels(network)
     assert after.table().out_c.tolist() == [1, 3]
     np.testing.assert_allclose(run(after), run(network), atol=1)
+
+
+def test_runtimes_that_remove_dead_channels_do_so() -> None:
+    b = Builder("half")
+    x = b.conv(b.input(1, 8, 8, 3), 16, 3, activation="relu")
+    network = kill(b.build(b.conv(x, 4, 1)), {0: 8})
+    assert network.live.macs == network.macs // 2
+    assert network.live is network.live
+    assert runtime_network(network, load_runtime("x-cube-ai-9.0")) is network.live
+    assert runtime_network(network, load_runtime("x-cube-ai-7.3")) is network
+    weightless = load_network("ic")
+    assert weightless.live is weightless

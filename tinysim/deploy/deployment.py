@@ -88,9 +88,14 @@ def deploy(network: Network, device: str | Device | Target, runtime: str | None 
 
 
 def runtime_network(network: Network, runtime: Runtime) -> Network:
-    """The network that a runtime runs: without all-zero channels if the runtime removes them and they are known."""
-    live = network.metadata.get("live")
-    return load_network(live).rename(network.name) if runtime.removes_dead_channels and live else network
+    """The network that a runtime runs: without dead channels if the runtime removes them and they are known.
+
+    They are known from the values of the weights, or from the zoo where published weights have some.
+    """
+    if not runtime.removes_dead_channels:
+        return network
+    published = network.metadata.get("live")
+    return load_network(published).rename(network.name) if published else network.live
 
 
 def priced_rows(table: LayerTable, target: Target) -> NDArray[np.bool_]:

@@ -152,6 +152,14 @@ class Network:
         used = {t for op in self.ops for t in op.inputs if t >= 0 and self.tensors[t].is_constant}
         return sum(self.tensors[t].n_bytes for t in used)
 
+    @cached_property
+    def live(self) -> Network:
+        """The network without channels that never change its output; itself if it carries no weights' values."""
+        from tinysim.network.transforms.dead_channels import eliminate_dead_channels
+
+        weights = (self.tensors[t] for op in self.ops for t in op.inputs[1:2] if t >= 0)
+        return eliminate_dead_channels(self) if any(w.data is not None and w.data.ndim > 1 for w in weights) else self
+
     def table(self) -> LayerTable:
         """The network as columns, one row per operator in execution order."""
         return self._table

@@ -1,6 +1,7 @@
 """The closed-form engine: conservation, attribution, reproducibility."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def test_frame_json_and_layers_say_the_same(est: ts.Estimate) -> None:
 
 def test_intervals_nest_and_hold_the_estimate(est: ts.Estimate) -> None:
     bounds = [est.interval(level).latency_s for level in (0.5, 0.8, 0.9)]
-    for (low, high), (wider_low, wider_high) in zip(bounds, bounds[1:], strict=False):
+    for (low, high), (wider_low, wider_high) in pairwise(bounds):
         assert wider_low <= low <= est.latency_s <= high <= wider_high
     with pytest.raises(InputError, match="between 0 and 1"):
         est.interval(90)

@@ -31,14 +31,15 @@ _OVERHEAD_CYCLES = (300.0, 1000.0)
 
 
 def build_target(target: Target, build: str) -> Target:
-    """A target under another build of its runtime: compiler level, FPU off.
+    """A target under another build of its runtime: compiler level (``-Os``, ``-O3+dcheck``), FPU off (``nofpu``).
 
     Builds that change what cannot be counted (max-performance, min-ram) return the target as it is.
     """
+    words = build.split()
     runtime = target.runtime
-    if build in {"-O3", "-O2", "-Os", "-Ofast"}:
-        runtime = runtime.model_copy(update={"opt": build})
-    return replace(target, runtime=runtime)
+    for level in (word for word in words if word.startswith("-O")):
+        runtime = runtime.model_copy(update={"opt": level})
+    return replace(target, runtime=runtime, fpu=target.fpu and "nofpu" not in words)
 
 
 def features(network: str, target: Target) -> Floats:

@@ -60,11 +60,11 @@ class Design:
         return cls(tuple(column), np.array(sigma), incidence, features)
 
     def predict(self, theta: Floats) -> Floats:
-        """ln cycles of every row, shape (rows,)."""
+        """Log cycles of every row, shape (rows,)."""
         return self.linearise(theta)[0]
 
     def linearise(self, theta: Floats) -> tuple[Floats, Floats]:
-        """ln cycles of every row, shape (rows,), and their derivatives by effect, shape (rows, p)."""
+        """Log cycles of every row, shape (rows,), and their derivatives by effect, shape (rows, p)."""
         parts = self.features * np.exp(_BASE + self.incidence @ theta)
         total = parts.sum(axis=1)
         shares = (parts / total[:, None]).astype(np.float32)

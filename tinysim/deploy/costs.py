@@ -51,7 +51,7 @@ def layer_costs(table: LayerTable, target: Target, priced: NDArray[np.bool_] | N
         UnsupportedOperator: a kind that the kernel library cannot price.
     """
     core, runtime = target.core, target.runtime
-    counts = instruction_counts(table, core=core.name, runtime=runtime.library, opt=runtime.opt)
+    counts = instruction_counts(table, core=core.name, runtime=runtime.library, opt=runtime.opt, fpu=target.fpu)
     if priced is not None:
         counts = counts.scaled(priced.astype(np.float64))
     traffic = layer_traffic(table, counts, pixels=pixels_per_pass(runtime.library, helium=core.vector == "helium"))

@@ -52,6 +52,8 @@ class Target:
     runtime: Runtime
     core: Core
     timing: CoreTiming
+    fpu: bool
+    """whether float kernels may use an FPU"""
     clock_hz: float
     placement: Placement
     factors: StackFactors
@@ -127,6 +129,7 @@ def _resolve(
         runtime=stack,
         core=board.core,
         timing=CoreTiming(**{name: figure.si for name, figure in board.core.timing.items()}),
+        fpu=board.fpu,
         clock_hz=clock,
         placement=placement,
         factors=_factors(stack_fit),

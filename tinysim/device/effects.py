@@ -68,7 +68,7 @@ EFFECTS: tuple[Effect, ...] = (
     Effect("board stall", ("board",), STALLS, 0.7),
 )
 
-#: ln of a coefficient before any effect. A core sees about a tenth of the waits behind taken branches: loops are cached.
+#: ln of a coefficient before any effect. A core sees a tenth of the waits behind taken branches: loops are cached.
 BASE = dict.fromkeys(FEATURES, 0.0) | {"code_stall": -2.3}
 
 Key = tuple[str, str, str]

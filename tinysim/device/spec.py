@@ -256,8 +256,8 @@ class Runtime(Spec):
     """Version of the measurements behind it."""
     library: str
     """Kernel library whose structure counts the instructions (``cmsis-nn``, ``tflm-reference``, ...)."""
-    opt: Literal["-O3", "-O2", "-Os", "-Ofast"] = "-O3"
-    """Compiler level."""
+    opt: str = Field(default="-O3", pattern=r"^-O(3|2|s|fast)(\+dcheck)?$")
+    """Compiler level; ``+dcheck`` for a build without NDEBUG, whose reference kernels check every index."""
     planner: str = "tflm-greedy"
     """Arena planner."""
     persistent_arena: bool = True

@@ -1,23 +1,58 @@
-"""The arena policy of a target: planner, kernel library and pointer size, as the memory planner takes them."""
+"""The arena policy of a target: how its runtime lays out activations, as the memory planner takes it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import lru_cache
+
 from tinysim.deploy.memory import MemoryPolicy
 from tinysim.deploy.target import Target
+from tinysim.errors import SpecError, nearest
 
-__all__ = ["arena_policy"]
+__all__ = ["ARENA_STYLES", "arena_policy"]
 
+_ALL_IN_PLACE = frozenset({"view", "elementwise", "depthwise", "pool"})
 
-#: The planner of a runtime -> the algorithm that stands for it. microTVM's USMP places by size, greedily, as TFLM does.
-_ALGORITHM = {"tvm-aot": "tflm-greedy", "optimal": "tflm-greedy", "sequential": "tflm-greedy"}
+#: arena style of a runtime (its `planner`) -> the policy that stands for it
+ARENA_STYLES = {
+    "tflm-greedy": MemoryPolicy(),
+    # microTVM's USMP places by size, the earlier of equal ones first; its CMSIS-NN of 2022 unpacks depthwise kernels
+    "tvm-aot": MemoryPolicy(planner="greedy-by-size", kernels="cmsis-nn-2021", persistent="none"),
+    "tinyengine": MemoryPolicy(
+        kernels="none", persistent="tinyengine", alignment=1, in_place=frozenset({"depthwise", "view"})
+    ),
+    # compilers that search for the least peak; kernels keep their scratch on the stack
+    "optimal": MemoryPolicy(planner="optimum", kernels="none", persistent="none"),
+    "optimal-in-place": MemoryPolicy(planner="optimum", kernels="none", persistent="none", in_place=_ALL_IN_PLACE),
+    # generators of plain C: buffers by size in one block, views cost nothing
+    "sequential": MemoryPolicy(
+        planner="greedy-by-size", kernels="none", persistent="none", in_place=frozenset({"view"})
+    ),
+}
+#: kernel library -> the rules of its scratch memory, for styles that keep it in the arena
+_SCRATCH_RULES = {"cmsis-nn": "cmsis-nn", "tflm-reference": "tflm-reference", "mvp": "cmsis-nn"}
 
 
 def arena_policy(target: Target) -> MemoryPolicy:
-    """Arena policy of a runtime on a core."""
+    """Arena policy of a runtime on a core.
+
+    The style follows from the runtime's `planner`. Libraries without published scratch rules (ESP-NN, Andes NN) are
+    planned with those of TFLM's reference kernels, which ask for none in convolutions: a lower bound.
+
+    Raises:
+        SpecError: the runtime names an unknown style.
+    """
     runtime = target.runtime
-    return MemoryPolicy(
-        planner=_ALGORITHM.get(runtime.planner, runtime.planner),
-        kernels=runtime.library,
-        core=target.core.name,
-        persistent="tflm" if runtime.persistent_arena else "none",
-    )
+    if runtime.planner not in ARENA_STYLES:
+        raise SpecError(f"runtime {runtime.name}: planner {runtime.planner!r} {nearest(runtime.planner, ARENA_STYLES)}")
+    return _policy(runtime.planner, runtime.library, target.core.name, runtime.persistent_arena)
+
+
+@lru_cache
+def _policy(style: str, library: str, core: str, persistent: bool) -> MemoryPolicy:
+    policy = replace(ARENA_STYLES[style], core=core)
+    if policy.kernels == "cmsis-nn":
+        policy = replace(policy, kernels=_SCRATCH_RULES.get(library, "tflm-reference"))
+    elif library != "cmsis-nn":
+        policy = replace(policy, kernels="none")
+    return policy if persistent or policy.persistent != "tflm" else replace(policy, persistent="none")

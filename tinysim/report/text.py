@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 __all__ = ["console", "make_table", "si", "size"]
 
+#: Columns of a line that goes into a pipe.
+_NO_LIMIT = 10_000
 _PREFIXES = (("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0), ("m", 1e-3), ("u", 1e-6), ("n", 1e-9), ("p", 1e-12))
 
 
@@ -34,14 +36,18 @@ def size(n_bytes: int | None) -> str:
 
 
 def console() -> Console:
-    """A console that does not wrap tables when its output is a pipe."""
+    """A console; what it prints into a pipe or file is as wide as it needs, so that nothing is cut."""
     plain = Console()
-    return plain if plain.is_terminal else Console(width=160)
+    return plain if plain.is_terminal else Console(width=_NO_LIMIT)
 
 
 def make_table(title: str, columns: dict[str, str]) -> Table:
-    """A table; `columns` maps header to justification (left, right)."""
+    """A table; `columns` maps header to "right" (numbers), "key" (names, left) or "left" (text).
+
+    Where a terminal is too narrow, the widest texts are folded; numbers and names stay whole.
+    """
     table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False, padding=(0, 1))
-    for header, justify in columns.items():
-        table.add_column(header, justify="right" if justify == "right" else "left", no_wrap=True, overflow="ellipsis")
+    for header, role in columns.items():
+        justify: JustifyMethod = "right" if role == "right" else "left"
+        table.add_column(header, justify=justify, no_wrap=role != "left", overflow="fold")
     return table

@@ -170,4 +170,7 @@ def _load_board(path: Path) -> Device:
     core = data.get("core")
     if isinstance(core, str):
         data["core"] = load_core(core)
+    accelerator = data.get("accelerator")
+    if isinstance(accelerator, str) and accelerator.endswith((".yaml", ".yml")):
+        data["accelerator"] = str(path.parent / accelerator)
     return validated(Device, data, path.name)

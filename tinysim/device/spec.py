@@ -186,7 +186,7 @@ class Device(Spec):
     runtimes: tuple[str, ...]
     """Runtimes that exist for the board; the first is the default."""
     accelerator: str | None = None
-    """Key of a description in ``device_specs/accelerators``."""
+    """Key of a description in ``device_specs/accelerators``, or a YAML file beside the board's own."""
     aliases: tuple[str, ...] = ()
     """Other names of the board in published tables."""
     notes: str = ""
@@ -272,6 +272,8 @@ class Runtime(Spec):
     """Code and tables of runtime and kernels."""
     cores: tuple[str, ...] = ()
     """Cores that it runs on; empty: any."""
+    accelerators: tuple[str, ...] = ()
+    """Accelerators that it drives, by name; ``*`` stands for any letters. Empty: all runs on the core."""
     aliases: tuple[str, ...] = ()
     """Other names of the stack in published tables."""
     notes: str = ""

@@ -32,6 +32,12 @@ class LayerCost:
     """access cycles by memory [cycle]"""
     memory_bytes: dict[str, Array]
     """bytes moved by memory [byte]"""
+    weight_read_bytes: Array
+    """weights fetched from their store [byte]"""
+    input_read_bytes: Array
+    """activations fetched from their store [byte]"""
+    output_write_bytes: Array
+    """activations written to their store [byte]"""
     setup_cycles: Array
     """configuration and start [cycle]"""
     op_cycles: Array
@@ -189,6 +195,9 @@ def _price(machine: Machine, work: Work) -> LayerCost:
         compute_cycles=compute,
         memory_cycles={name: best(kept[1][name], other[1][name]) for name in kept[1]},
         memory_bytes=moved,
+        weight_read_bytes=fetched,
+        input_read_bytes=read,
+        output_write_bytes=work.out_bytes,
         setup_cycles=setup,
         op_cycles=op_cycles,
         energy_j=np.sum(np.broadcast_arrays(*levels.values()), axis=0),

@@ -187,6 +187,14 @@ class Accelerator(Spec):
     """Weights' bytes in the encoded stream over their plain size, where the weights themselves don't tell."""
     active_power: Annotated[Figure, in_unit("W")] | None = None
     """Power while it runs that does not depend on what it computes."""
+    driver: Annotated[Figure, in_unit("cycle")] | None = None
+    """Cycles that a core spends to start a run of operators, where the engines' set-up does not contain them."""
+    shared_memory: bool = True
+    """Whether cores read and write its activations where they lie; if not, a tensor at a border is copied."""
+    residuals: tuple[float, ...] = ()
+    """ln(measured / predicted) of rows predicted by figures that were fitted without them."""
+    residuals_of: str = ""
+    """Which rows."""
     vela: EthosHardware | None = None
     """Parameters of the compiler's estimate (`model: vela`)."""
     systems: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from nets import networks
 
 from tinysim.errors import NetworkError
+from tinysim.estimate.engine import estimate
 from tinysim.network.builder import Builder
 from tinysim.network.check import check_network
 from tinysim.network.counts import CONVENTIONS, count_operations
@@ -150,6 +151,16 @@ def test_clustering_shares_values() -> None:
     assert shared.metadata["clusters"] == 16
     assert shared.macs == network.macs
     assert codebook_bytes(shared, 16) < 0.6 * shared.table().weight_bytes.sum()
+
+
+def test_zeros_gain_no_speed_and_the_estimate_says_so() -> None:
+    network = load_network("ic")
+    dense, pruned = (
+        estimate(net, "nucleo-l4r5zi", "tflm-cmsis-nn") for net in (network, prune_unstructured(network, 0.9))
+    )
+    assert pruned.cycles == dense.cycles
+    assert "90% of the weights are zero; the kernels of tflm-cmsis-nn are dense" in pruned.explain()
+    assert "zero" not in dense.explain()
 
 
 @settings(max_examples=30, deadline=None)

@@ -32,6 +32,17 @@ class LayerCosts:
     traffic: Traffic
     latency_s: Floats
     energy: LayerEnergy | None
+    """energy of the core's part; None if the board's currents are unknown"""
+    accelerator_energy_j: Floats | None = None
+    """energy of the layers on an accelerator, zero for the others, not a number if unknown; None without one [J]"""
+
+    @cached_property
+    def energy_j(self) -> Floats | None:
+        """Energy of each layer, not a number where it is unknown; None if nothing is known [J]."""
+        if self.accelerator_energy_j is None:
+            return None if self.energy is None else self.energy.total
+        core: Floats = np.zeros(len(self.table)) if self.energy is None else self.energy.total
+        return core + self.accelerator_energy_j
 
     @cached_property
     def bound_by(self) -> tuple[str, ...]:
@@ -69,8 +80,11 @@ def layer_costs(table: LayerTable, target: Target, priced: NDArray[np.bool_] | N
     latency_s = cycles.total / target.clock_hz
     energy = None
     if target.prices is not None:
+        # No core retires more than it can issue: counted instructions beyond that were not executed (fused, unrolled).
+        issue_s = np.minimum(counts.instructions * np.minimum(target.timing.alu, 1.0), cycles.total) / target.clock_hz
         energy = layer_energy(
             latency_s,
+            issue_s=issue_s,
             sram_bytes=traffic.sram_read_bytes + traffic.sram_write_bytes,
             flash_bytes=traffic.weight_read_bytes,
             prices=target.prices,

@@ -1,15 +1,45 @@
-"""What a running board draws: power and prices of its memories at an operating point."""
+"""What a running board draws: power and prices of its memories at an operating point.
+
+Fitted effects on the board's reference current serve where its rows were measured; data-sheet currents and technology
+figures elsewhere. `power_residuals` says what each is worth.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from tinysim.cost.energy import EnergyPrices
+import numpy as np
+
+from tinysim.cost.accelerator.energy import sram_access
+from tinysim.cost.energy import EnergyPrices, Regulator, leakage_scale, running_power, supply_power
+from tinysim.device.power_effects import (
+    instruction_share,
+    power_factor,
+    reference_points,
+    sheet_points,
+    shipped_power_effects,
+    shipped_power_residuals,
+)
 from tinysim.device.spec import Device, Memory, OperatingPoint, Runtime
+from tinysim.errors import SpecError
 
-__all__ = ["Regulator", "energy_prices"]
+__all__ = ["PowerSpread", "Regulator", "energy_prices", "power_spread", "reference_power", "sleep_power"]
 
-Regulator = Literal["ldo", "smps", "none"]
+#: Process of the SRAM whose energy a board does not state; that of the embedded-flash MCUs measured here.
+_NODE_NM = 40.0
+_SUPPLY_V = (0.5, 6.0)
+_TEMPERATURE_C = (-40.0, 125.0)
+
+
+@dataclass(frozen=True)
+class PowerSpread:
+    """What the interval of power is made of."""
+
+    residuals: tuple[float, ...]
+    """out-of-fold ln(measured / predicted) power of rows whose board was known as well as this one"""
+    basis: str
+    """whose residuals they are"""
 
 
 def energy_prices(
@@ -24,7 +54,7 @@ def energy_prices(
     temperature_c: float | None = None,
     regulator: Regulator | None = None,
 ) -> tuple[EnergyPrices | None, tuple[str, ...]]:
-    """Power from the running current nearest in kind, regulator, clock and supply; byte prices from the memories.
+    """Power and prices of a runtime on a board at an operating point.
 
     Args:
         board: what runs.
@@ -39,32 +69,128 @@ def energy_prices(
 
     Returns:
         Prices, or None where the board's currents are unknown, and the gaps that withhold them.
+
+    Raises:
+        SpecError: a supply outside 0.5 to 6 V, a temperature outside -40 to 125 degC, no such regulator.
     """
-    points = [p for p in board.power.run if p.current.known] if board.power is not None else []
+    _check(board, supply_v, temperature_c, regulator)
+    effects = shipped_power_effects()
+    calibrated = ("board", board.name, "power") in effects
+    points, sheet = reference_points(board, calibrated=calibrated)
     if board.power is None or not points:
         return None, (f"power.run of {board.name} is unknown: energy withheld",)
-    volts = board.power.supply.si if supply_v is None else supply_v
-    wanted = board.power.regulator if regulator is None else regulator
-
-    def distance(point: OperatingPoint) -> tuple[int, bool, float, float]:
-        runs = [f"inference {runtime.name}", "inference"]
-        kind = runs.index(point.running) if point.running in runs else len(runs)
-        return kind, point.regulator != wanted, abs(point.clock.si - clock_hz), abs(point.supply.si - volts)
-
-    point = min(points, key=distance)
-    # An LDO (or none) draws the core's current at any supply; a converter draws the same power.
-    drawn_at = point.supply.si if point.regulator == "smps" else volts
-    power_w = point.current.si * drawn_at * (clock_hz / point.clock.si)
-    idle = [s for s in board.power.sleep if s.current.known]
-    static_w = min(max(s.current.si for s in idle) * volts, 0.5 * power_w) if idle else 0.0
-
-    def byte_price(memory: Memory) -> float:
-        return memory.read_energy.si if memory.read_energy is not None and memory.read_energy.known else 0.0
-
+    volts, through = _supply(board, supply_v, regulator)
+    reference_w = reference_power(board, points, clock_hz, supply_v=volts, regulator=through)
+    power_w = reference_w * power_factor(runtime, board, effects, sheet=sheet)
+    leak_a, idle_a = _leakage_a(board), _idle_a(board)
+    heated = 0.0 if temperature_c is None else leak_a * volts * (leakage_scale(temperature_c).item() - 1.0)
     prices = EnergyPrices(
-        power_w=power_w,
-        static_w=static_w,
-        sram_byte_j=byte_price(activations),
-        flash_byte_j=byte_price(weights),
+        power_w=power_w + heated,
+        static_w=min(idle_a * volts, 0.5 * power_w) + heated,
+        sram_byte_j=_byte_price(activations),
+        flash_byte_j=_byte_price(weights),
+        instruction_share=instruction_share(board, effects) * power_w / (power_w + heated),
     )
     return prices, ()
+
+
+def reference_power(
+    board: Device, points: Sequence[OperatingPoint], clock_hz: float, *, supply_v: float, regulator: Regulator
+) -> float:
+    """Power at a clock, supply and regulator from known running currents, those of that regulator first [W].
+
+    Where one clock has several currents, the one nearest in supply serves.
+    """
+    same = [p for p in points if p.regulator == regulator] or list(points)
+    nearest: dict[float, OperatingPoint] = {}
+    for point in sorted(same, key=lambda p: -abs(p.supply.si - supply_v)):
+        nearest[point.clock.si] = point
+    clocks = sorted(nearest)
+    powers = [
+        supply_power(
+            nearest[clock].current.si,
+            rated_v=nearest[clock].supply.si,
+            regulator=nearest[clock].regulator,
+            supply_v=supply_v,
+            to=regulator,
+        ).item()
+        for clock in clocks
+    ]
+    leak_w = min(_leakage_a(board) * supply_v, 0.5 * powers[0])
+    return running_power(clock_hz, clocks_hz=np.array(clocks), powers_w=np.array(powers), leakage_w=leak_w).item()
+
+
+def sleep_power(
+    board: Device, state: str | None = None, *, supply_v: float | None = None, temperature_c: float | None = None
+) -> tuple[str, float, float]:
+    """Name, power [W] and wake-up time [s] of a sleep state, by default the one of lowest current that keeps SRAM.
+
+    Sleep currents are leakage: they pass at any supply, and grow with temperature. An unknown wake-up time is 0.
+
+    Raises:
+        SpecError: no such state of known current; names those that exist.
+    """
+    states = [s for s in board.power.sleep if s.current.known] if board.power is not None else []
+    keeps = [s for s in states if s.retained is not None and s.retained.known and s.retained.si > 0]
+    chosen = [s for s in states if s.name == state] if state is not None else (keeps or states)
+    if not chosen:
+        raise SpecError(
+            f"{board.name} has no sleep state {state or ''!r} of known current (it has "
+            f"{', '.join(s.name for s in states) or 'none'})"
+        )
+    best = min(chosen, key=lambda s: s.current.si)
+    volts, _ = _supply(board, supply_v, None)
+    scale = 1.0 if temperature_c is None else leakage_scale(temperature_c).item()
+    wake_s = best.wake_latency.si if best.wake_latency is not None and best.wake_latency.known else 0.0
+    return best.name, best.current.si * volts * scale, wake_s
+
+
+def power_spread(board: Device) -> PowerSpread:
+    """Residuals of power for a board: its own left-out networks, or left-out boards where it was not measured."""
+    rows = shipped_power_residuals()
+    own = tuple(r.ln_power for r in rows if r.split == "network" and r.board == board.name)
+    if own:
+        return PowerSpread(own, f"power of {board.name}, networks left out")
+    if sheet_points(board) and not reference_points(board, calibrated=False)[1]:
+        found = tuple(r.ln_power for r in rows if r.split == "network")
+        return PowerSpread(found, "power of measured boards, networks left out")
+    found = tuple(r.ln_power for r in rows if r.split == "board")
+    return PowerSpread(found, "power from data-sheet currents, boards left out")
+
+
+def _check(board: Device, supply_v: float | None, temperature_c: float | None, regulator: str | None) -> None:
+    for value, (low, high), what, unit in (
+        (supply_v, _SUPPLY_V, "supply", "V"),
+        (temperature_c, _TEMPERATURE_C, "temperature", "degC"),
+    ):
+        if value is not None and not low <= value <= high:
+            raise SpecError(f"{board.name}: {what} {value:g} {unit} is outside {low:g} to {high:g} {unit}")
+    if regulator not in (None, "ldo", "smps", "none"):
+        raise SpecError(f"{board.name}: regulator {regulator!r} is not one of ldo, smps, none")
+
+
+def _supply(board: Device, supply_v: float | None, regulator: Regulator | None) -> tuple[float, Regulator]:
+    assert board.power is not None, "callers ask only boards with currents"
+    return board.power.supply.si if supply_v is None else supply_v, regulator or board.power.regulator
+
+
+def _leakage_a(board: Device) -> float:
+    """Largest known current of a state that stops the clocks and keeps SRAM; 0 if none is known."""
+    states = board.power.sleep if board.power is not None else ()
+    return max((s.current.si for s in states if s.current.known and s.retained is not None), default=0.0)
+
+
+def _idle_a(board: Device) -> float:
+    """Current of a core that waits: that of the shallowest sleep state; 0 if none is known."""
+    states = board.power.sleep if board.power is not None else ()
+    return max((s.current.si for s in states if s.current.known), default=0.0)
+
+
+def _byte_price(memory: Memory) -> float:
+    """Energy of a byte: the board's figure, or that of an SRAM of its size; 0 for flash, whose share is in the core."""
+    if memory.read_energy is not None and memory.read_energy.known:
+        return memory.read_energy.si
+    if memory.kind not in ("sram", "tcm") or memory.external or not memory.size.known:
+        return 0.0
+    access = sram_access(size_bytes=memory.size.si, width_bits=32, node_nm=_NODE_NM)
+    return float(access.read_j + access.write_j) / 2 / 4

@@ -31,6 +31,8 @@ class Step(NamedTuple):
     name: str
     kind: str
     layout: Layout
+    power_w: float | None = None
+    """power of the core meanwhile; that of a running core if None"""
 
 
 class Job:
@@ -108,7 +110,7 @@ class Core:
             own = back if isinstance(work, NpuWork) else work
             uses = [(self.ports[use.memory], use.cycles, use.n_bytes) for use in own.uses]
             layout = Layout(own.cycles, uses, burst_bytes=self.soc.core_burst_bytes)
-            found.append(Step(own.name, own.kind, layout))
+            found.append(Step(own.name, own.kind, layout, own.power_w))
         return tuple(found)
 
 
@@ -144,7 +146,8 @@ def _execute(env: Env, core: Core, job: Job) -> Events:
             return
         if job.stream is None:
             job.stream = Stream(core.master, step.layout)
-        core.track.begin(env.now, step.name, step.kind, job=job.label, stream=job.stream, watts=core.watts)
+        watts = core.watts if step.power_w is None else step.power_w
+        core.track.begin(env.now, step.name, step.kind, job=job.label, stream=job.stream, watts=watts)
         ended = yield from run_stream(env, job.stream, core.pause, every_burst=core.every_burst)
         core.track.end(env.now)
         if ended:

@@ -42,6 +42,8 @@ class Work:
     uses: tuple[Use, ...] = ()
     kind: str = "layer"
     """kind of its spans"""
+    power_w: float | None = None
+    """mean power of the core meanwhile; that of a running core if None"""
 
     def __post_init__(self) -> None:
         held = sum(use.cycles for use in self.uses)
@@ -106,9 +108,14 @@ def inference_works(deployment: Deployment, clock_hz: float | None = None) -> tu
          missed_weights),
         (place.code.name, fetches + c.fetch_stall, fetches * target.code.line_bytes),
     )  # fmt: skip
+    with np.errstate(divide="ignore", invalid="ignore"):
+        watts = [None] * len(table) if costs.energy is None else (costs.energy.total / costs.latency_s).tolist()
     works = [
         Work(
-            name, cycles, _fitting(cycles, [(memory, int(np.rint(h[i])), int(np.rint(b[i]))) for memory, h, b in held])
+            name,
+            cycles,
+            _fitting(cycles, [(memory, int(np.rint(h[i])), int(np.rint(b[i]))) for memory, h, b in held]),
+            power_w=watts[i],
         )
         for i, (name, cycles) in enumerate(zip(deployment.names, c.total.astype(np.int64).tolist(), strict=True))
         if cycles

@@ -32,6 +32,8 @@ def agree(deployment: Deployment) -> None:
     assert timeline.cycles == est.cycles
     assert timeline.latency_s == pytest.approx(est.latency_s, rel=1e-12)
     assert timeline.energy_j == (None if est.energy_j is None else pytest.approx(est.energy_j, rel=1e-9))
+    if deployment.offload is not None:
+        return  # its layers are spans of transfers and of the array, and the core waits
     layers = [row for row in est.layers if row.cycles]
     assert [span.end - span.start for span in timeline.spans][: len(layers)] == [row.cycles for row in layers]
 

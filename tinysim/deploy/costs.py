@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tinysim.cost.counts import Counts
 from tinysim.cost.cpu import instruction_counts
-from tinysim.cost.energy import LayerEnergy, layer_energy
+from tinysim.cost.energy import LayerEnergy, issue_time, layer_energy
 from tinysim.cost.latency import CpuCycles, cpu_cycles
 from tinysim.cost.timing import zero_wait_cycles
 from tinysim.cost.traffic import Traffic, layer_traffic, pixels_per_pass
@@ -80,8 +80,9 @@ def layer_costs(table: LayerTable, target: Target, priced: NDArray[np.bool_] | N
     latency_s = cycles.total / target.clock_hz
     energy = None
     if target.prices is not None:
-        # No core retires more than it can issue: counted instructions beyond that were not executed (fused, unrolled).
-        issue_s = np.minimum(counts.instructions * np.minimum(target.timing.alu, 1.0), cycles.total) / target.clock_hz
+        issue_s = issue_time(
+            counts.instructions, slot_cycles=target.timing.alu, cycles=cycles.total, clock_hz=target.clock_hz
+        )
         energy = layer_energy(
             latency_s,
             issue_s=issue_s,

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysim.deploy.costs import LayerCosts, layer_costs
 from tinysim.deploy.flash import FlashUse, flash_use
 from tinysim.deploy.memory import ArenaPlan, plan_arena
 from tinysim.deploy.policy import arena_policy
-from tinysim.deploy.target import Target, resolve_target
+from tinysim.deploy.target import Spread, Target, resolve_target
 from tinysim.errors import DoesNotFit
 from tinysim.network.graph import Network
 from tinysim.network.kinds import FAMILY
@@ -20,6 +21,7 @@ from tinysim.network.load import load_network
 from tinysim.network.table import LayerTable
 
 if TYPE_CHECKING:
+    from tinysim.deploy.offload.plan import Offload
     from tinysim.device.spec import Device, Runtime
 
 __all__ = ["Deployment", "deploy", "priced_rows", "runtime_network"]
@@ -37,11 +39,46 @@ class Deployment:
     """Whether each row runs; False where the compiler folds it away."""
     arena: ArenaPlan
     flash: FlashUse
+    offload: Offload | None = None
+    """What runs on the board's accelerator; None if all runs on the core."""
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Name of each operator: its own, or kind and position."""
         return tuple(op.name or f"{position}_{op.kind}" for position, op in enumerate(self.network.ops))
+
+    @cached_property
+    def engines(self) -> tuple[str, ...]:
+        """Name of the engine of each operator: the core's, or the accelerator's."""
+        core = self.target.core.name
+        if self.offload is None:
+            return (core,) * len(self.network.ops)
+        return tuple(self.offload.name if chosen else core for chosen in self.offload.chosen.tolist())
+
+    @property
+    def once_cycles(self) -> int:
+        """Core cycles per inference outside the operators."""
+        if self.offload is not None:
+            return self.offload.once_cycles
+        return int(np.rint(self.target.factors.inference_overhead_cycles))
+
+    @property
+    def spread(self) -> Spread:
+        """What the intervals are made of: those of the accelerator where one works."""
+        return self.target.spread if self.offload is None else self.offload.spread
+
+    @cached_property
+    def costs(self) -> LayerCosts:
+        """Cost of every operator on its engine; both engines of prediction read it.
+
+        Raises:
+            UnsupportedOperator: a kind that the kernel library cannot price.
+        """
+        if self.offload is None:
+            return layer_costs(self.table, self.target, self.priced)
+        from tinysim.deploy.offload.costs import offloaded_costs  # most boards never need it
+
+        return offloaded_costs(self.table, self.offload, self.target, self.priced)
 
     def check_fit(self) -> None:
         """Check that the arena and the flash fit their memories.
@@ -62,28 +99,63 @@ class Deployment:
                 )
 
 
-def deploy(network: Network, device: str | Device | Target, runtime: str | None = None, **options: Any) -> Deployment:
+def deploy(
+    network: Network,
+    device: str | Device | Target,
+    runtime: str | None = None,
+    *,
+    offload: str | None = None,
+    accelerator_model: str | None = None,
+    accelerator_system: str | None = None,
+    memory_mode: str = "Shared_Sram",
+    stored_weight_bytes: float | None = None,
+    **options: Any,
+) -> Deployment:
     """Place a network on a device.
 
     Args:
         network: what runs.
         device: name, path, `Device`, or a resolved `Target`.
         runtime: name of a runtime of the device; its first one if None.
+        offload: what goes to the accelerator that the runtime drives: `optimal` (the cheapest partition), `greedy`
+            (all that it supports) or `none`; the runtime's own way if None.
+        accelerator_model: `measured` or, for an Ethos-U, `vela` (the compiler's estimate).
+        accelerator_system: system configuration of the compiler, for `vela`.
+        memory_mode: memory mode of the compiler, for `vela`.
+        stored_weight_bytes: all weights as the accelerator's tools store them, if known.
         **options: those of `resolve_target` (clock_hz, code_in, weights_in, activations_in).
 
     Raises:
-        UnknownDevice, UnknownRuntime, SpecError: see `resolve_target`.
+        UnknownDevice, UnknownRuntime, SpecError: see `resolve_target`; an unknown way of offload, model or mode.
+        UnsupportedOperator: an operator that neither the core nor the accelerator runs.
     """
     target = device if isinstance(device, Target) else resolve_target(device, runtime, **options)
     network = runtime_network(network, target.runtime)
     table = network.table()
+    priced = priced_rows(table, target)
+    planned = None
+    if target.device.accelerator is not None or offload is not None or accelerator_model is not None:
+        from tinysim.deploy.offload.plan import plan_offload  # most boards never need it
+
+        planned = plan_offload(
+            network,
+            table,
+            target,
+            priced,
+            offload=offload,
+            accelerator_model=accelerator_model,
+            accelerator_system=accelerator_system,
+            memory_mode=memory_mode,
+            stored_weight_bytes=stored_weight_bytes,
+        )
     return Deployment(
         network=network,
         target=target,
         table=table,
-        priced=priced_rows(table, target),
+        priced=priced,
         arena=plan_arena(network, arena_policy(target)),
         flash=flash_use(network, target.runtime),
+        offload=planned,
     )
 
 

@@ -274,6 +274,8 @@ class Runtime(Spec):
     """Cores that it runs on; empty: any."""
     accelerators: tuple[str, ...] = ()
     """Accelerators that it drives, by name; ``*`` stands for any letters. Empty: all runs on the core."""
+    offload: Literal["optimal", "greedy"] = "optimal"
+    """What it puts there: the cheapest partition, or all that the accelerator supports, as most compilers do."""
     aliases: tuple[str, ...] = ()
     """Other names of the stack in published tables."""
     notes: str = ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinysim.deploy.costs import layer_costs
 from tinysim.deploy.deployment import Deployment, deploy
 from tinysim.estimate.result import Estimate
 from tinysim.network.graph import Network
@@ -27,7 +26,8 @@ def estimate(
         network: `Network`, path of a model file, or name in the zoo.
         device: name, path of a YAML file, `Device` or resolved `Target`.
         runtime: name of a runtime of the device; its first one if None.
-        **options: clock_hz, code_in, weights_in, activations_in (see `resolve_target`).
+        **options: clock_hz, code_in, weights_in, activations_in (see `resolve_target`); offload, accelerator_model,
+            accelerator_system, memory_mode, stored_weight_bytes (see `deploy`).
 
     Raises:
         NetworkError, UnsupportedOperator, UnknownNetwork: the model cannot be read.
@@ -38,5 +38,9 @@ def estimate(
 
 
 def estimate_deployment(deployment: Deployment) -> Estimate:
-    """Price a deployment."""
-    return Estimate(deployment, layer_costs(deployment.table, deployment.target, deployment.priced))
+    """Price a deployment.
+
+    Raises:
+        UnsupportedOperator: a kind that the kernel library cannot price.
+    """
+    return Estimate(deployment, deployment.costs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -122,7 +123,7 @@ class Estimate:
     @property
     def inference_overhead_cycles(self) -> int:
         """Cycles that the runtime spends once per inference."""
-        return int(np.rint(self.deployment.target.factors.inference_overhead_cycles))
+        return self.deployment.once_cycles
 
     @property
     def latency_s(self) -> float:
@@ -131,11 +132,9 @@ class Estimate:
 
     @cached_property
     def energy_j(self) -> float | None:
-        """Energy of one inference [J]; None if the board's currents are unknown (see `gaps`)."""
-        prices = self.deployment.target.prices
-        if self.costs.energy is None or prices is None:
-            return None
-        return float(self.costs.energy.total.sum() + self.inference_overhead_cycles / self.clock_hz * prices.power_w)
+        """Energy of one inference [J]; None if a figure that it needs is unknown (see `gaps`)."""
+        parts = self.energy_by_component
+        return None if parts is None else sum(parts.values())
 
     @cached_property
     def memory(self) -> MemoryUse:
@@ -159,7 +158,12 @@ class Estimate:
             if self.memory.code_bytes is not None
             else (f"code size of {self.runtime} is unknown: flash total withheld",)
         )
-        return self.deployment.target.gaps + code
+        target, offload = self.deployment.target, self.deployment.offload
+        if offload is None:
+            return target.gaps + code
+        known = self.energy_j is not None
+        energy = () if known else (f"energy of {offload.name} or of {target.core.name} is unknown: energy withheld",)
+        return (() if known else target.gaps) + energy + code
 
     @cached_property
     def cycles_by_cause(self) -> dict[str, int]:
@@ -175,17 +179,36 @@ class Estimate:
 
     @cached_property
     def energy_by_component(self) -> dict[str, float] | None:
-        """Energy by component [J]: core, sram, flash, static."""
-        e, prices = self.costs.energy, self.deployment.target.prices
-        if e is None or prices is None:
+        """Energy by component [J]: core, sram, flash, static, accelerator; None if a figure is unknown."""
+        e, prices, offload = self.costs.energy, self.deployment.target.prices, self.deployment.offload
+        accelerator = 0.0
+        if offload is not None and self.costs.accelerator_energy_j is not None:
+            accelerator = float(self.costs.accelerator_energy_j.sum()) + offload.engine.start_energy_j
+        if math.isnan(accelerator) or (prices is None and offload is None):
             return None
-        once_s = self.inference_overhead_cycles / self.clock_hz
-        return {
-            "core": float(e.core.sum() + once_s * (prices.power_w - prices.static_w)),
-            "sram": float(e.sram.sum()),
-            "flash": float(e.flash.sum()),
-            "static": float(e.static.sum() + once_s * prices.static_w),
-        }
+        parts = dict.fromkeys(("core", "sram", "flash", "static"), 0.0)
+        if e is not None and prices is not None:
+            once = self.inference_overhead_cycles if offload is None else offload.core_once_cycles
+            once_s = once / self.clock_hz
+            parts = {
+                "core": float(e.core.sum() + once_s * (prices.power_w - prices.static_w)),
+                "sram": float(e.sram.sum()),
+                "flash": float(e.flash.sum()),
+                "static": float(e.static.sum() + once_s * prices.static_w),
+            }
+        return parts | {"accelerator": accelerator}
+
+    @cached_property
+    def energy_by_level(self) -> dict[str, float | None]:
+        """Energy of the accelerator's layers by level [J]: `mac`, its memories, `active`; None where unknown."""
+        offload = self.deployment.offload
+        if offload is None:
+            return {}
+        there = offload.chosen & self.deployment.priced
+        sums = {name: float(joules[there].sum()) for name, joules in offload.engine.level_energy_j.items()}
+        if "active" in sums:
+            sums["active"] += offload.engine.start_energy_j
+        return {name: None if math.isnan(joules) else joules for name, joules in sums.items()}
 
     def interval(self, level: float = 0.9) -> Interval:
         """Prediction interval of latency and energy.
@@ -193,7 +216,7 @@ class Estimate:
         Raises:
             InputError: a level outside 0 to 1.
         """
-        spread = self.deployment.target.spread
+        spread = self.deployment.spread
         factor = conformal_factor(spread.residuals, level, widening=spread.widening)
         energy = None if self.energy_j is None else (self.energy_j / factor, self.energy_j * factor)
         return Interval(level, (self.latency_s / factor, self.latency_s * factor), energy, spread.basis)
@@ -215,12 +238,15 @@ class Estimate:
             rounded: np.ndarray[Any, Any] = np.rint(values).astype(np.int64)
             return rounded
 
-        energy = np.full(n, None, dtype=object) if costs.energy is None else costs.energy.total
+        energy = np.full(n, None, dtype=object)
+        if costs.energy_j is not None:
+            known = ~np.isnan(costs.energy_j)
+            energy[known] = costs.energy_j[known]
         return {
             "index": np.arange(n),
             "name": np.array(self.deployment.names, dtype=object),
             "kind": np.array(costs.table.kind_names, dtype=object),
-            "engine": np.array([self.deployment.target.core.name] * n, dtype=object),
+            "engine": np.array(self.deployment.engines, dtype=object),
             "macs": costs.table.macs * self.deployment.priced,
             "instructions": whole(costs.counts.instructions),
             "cycles": whole(c.total),
@@ -275,9 +301,27 @@ class Estimate:
             "interval": asdict(self.interval(level)),
             "cycles_by_cause": self.cycles_by_cause,
             "energy_by_component_j": self.energy_by_component,
+            "accelerator": self.accelerator,
             "bottleneck": self.explain(),
             "gaps": list(self.gaps),
             "layers": [asdict(row) for row in self.layers],
+        }
+
+    @property
+    def accelerator(self) -> dict[str, Any] | None:
+        """What runs on the accelerator and why the rest does not; None if all runs on the core."""
+        offload = self.deployment.offload
+        if offload is None:
+            return None
+        return {
+            "name": offload.name,
+            "model": offload.engine.model,
+            "clock_hz": offload.engine.spec.clock.si,
+            "layers": int(offload.chosen.sum()),
+            "runs": int(offload.starts.sum()),
+            "handover_cycles": int(offload.handover_cycles.sum()),
+            "fallback": {str(op): reason for op, reason in offload.fallback.items()},
+            "energy_by_level_j": self.energy_by_level,
         }
 
     def __repr__(self) -> str:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tinysim.deploy.deployment import Deployment, deploy
 from tinysim.errors import InputError
 from tinysim.network.graph import Network
@@ -64,12 +66,27 @@ def simulate(
         deployment = deploy(
             network if isinstance(network, Network) else load_network(network), device, runtime, **options
         )
-    parts = soc if isinstance(soc, SocSpec) else SocSpec.from_target(deployment.target, **(soc or {}))
+    parts = (
+        soc
+        if isinstance(soc, SocSpec)
+        else SocSpec.from_target(deployment.target, **(_own_parts(deployment) | (soc or {})))
+    )
     task = Task.inference(deployment, clock_hz=parts.clock_hz)
     if task.name in [block.name for block in traffic] + [sensor.name for sensor in sensors]:
         task = replace(task, name=f"{task.name} inference")
     system = System(soc=parts, tasks=(task,), traffic=tuple(traffic), sensors=tuple(sensors), every_burst=every_burst)
     return simulate_system(system, seed=seed, progress=progress)
+
+
+def _own_parts(deployment: Deployment) -> dict[str, Any]:
+    """The accelerator that a deployment uses; powers are withheld where its energy is unknown."""
+    if deployment.offload is None:
+        return {}
+    parts: dict[str, Any] = {"accelerator": {"name": deployment.offload.name}}
+    energy = deployment.costs.energy_j
+    if energy is None or np.isnan(energy).any():
+        return parts | {"run_w": None}
+    return parts if deployment.target.prices is not None else parts | {"run_w": 0.0}
 
 
 def simulate_system(

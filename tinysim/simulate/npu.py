@@ -77,29 +77,32 @@ def _layer(env: Env, npu: Npu, layer: NpuLayer, job: str) -> Events:
     filled = [_Tokens(env, 0) for _ in layer.moves]
     free = [_Tokens(env, npu.spec.buffers) for _ in layer.moves]
     for use, full, empty in zip(layer.moves, filled, free, strict=True):
-        env.process(_fetch(env, npu, layer.name, use, tiles, full, empty, job))
+        env.process(_fetch(env, npu, layer, use, tiles, full, empty, job))
     for tile in range(tiles):
         for full in filled:
             yield from full.take()
         cycles = _share(layer.compute_cycles, tile, tiles)
         if cycles:
-            npu.array.begin(env.now, layer.name, "tile", job=job, watts=npu.spec.power_w)
+            watts = npu.spec.power_w if layer.power_w is None else layer.power_w
+            npu.array.begin(env.now, layer.name, "tile", job=job, watts=watts)
             yield env.timeout(cycles)
             npu.array.end(env.now)
         for empty in free:
             empty.give()
 
 
-def _fetch(env: Env, npu: Npu, name: str, use: Use, tiles: int, full: _Tokens, empty: _Tokens, job: str) -> Events:
+def _fetch(
+    env: Env, npu: Npu, layer: NpuLayer, use: Use, tiles: int, full: _Tokens, empty: _Tokens, job: str
+) -> Events:
     """Move one memory's part of each tile as buffers come free."""
     port, master, track = npu.ports[use.memory], npu.masters[use.memory], npu.fetchers[use.memory]
-    price = npu.memories[use.memory].read_byte_j
+    price = npu.memories[use.memory].read_byte_j if layer.power_w is None else 0.0
     for tile in range(tiles):
         yield from empty.take()
         cycles, n_bytes = _share(use.cycles, tile, tiles), _share(use.n_bytes, tile, tiles)
         layout = Layout(cycles, [(port, cycles, n_bytes)], burst_bytes=npu.spec.burst_bytes)
         stream = Stream(master, layout)
-        track.begin(env.now, name, "transfer", job=job, stream=stream, joules=n_bytes * price)
+        track.begin(env.now, layer.name, "transfer", job=job, stream=stream, joules=n_bytes * price)
         yield from run_stream(env, stream, every_burst=npu.every_burst)
         track.end(env.now)
         full.give()

@@ -9,14 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysim.cost.accelerator.border import INTERRUPT_CYCLES
 from tinysim.cost.traffic import cache_misses
-from tinysim.deploy.costs import layer_costs
 from tinysim.deploy.deployment import Deployment
 from tinysim.errors import InputError
+
+if TYPE_CHECKING:
+    from tinysim.deploy.offload.plan import Offload
 
 __all__ = ["NpuLayer", "NpuWork", "Use", "Work", "inference_works", "npu_layers"]
 
@@ -64,6 +68,8 @@ class NpuLayer:
     """what the tiles move, by memory"""
     tiles: int = 1
     """tiles that the operator is cut into"""
+    power_w: float | None = None
+    """power while the array computes, transfers included; that of the accelerator if None"""
 
     @property
     def bound_cycles(self) -> int:
@@ -79,8 +85,8 @@ class NpuWork:
     layers: tuple[NpuLayer, ...]
 
 
-def inference_works(deployment: Deployment, clock_hz: float | None = None) -> tuple[Work, ...]:
-    """The layers of one inference on a core, and what the runtime spends once.
+def inference_works(deployment: Deployment, clock_hz: float | None = None) -> tuple[Work | NpuWork, ...]:
+    """The layers of one inference on a core and on its accelerator, and what the runtime spends once.
 
     clock_hz: base clock that ticks count; the deployment's own if None.
 
@@ -88,7 +94,7 @@ def inference_works(deployment: Deployment, clock_hz: float | None = None) -> tu
         UnsupportedOperator: a kind that the kernel library cannot price.
     """
     target = deployment.target
-    costs = layer_costs(deployment.table, target, deployment.priced)
+    costs = deployment.costs
     c, traffic, counts, table = costs.cycles, costs.traffic, costs.counts, deployment.table
     with np.errstate(divide="ignore", invalid="ignore"):
         weight_loads = np.nan_to_num(counts.loads * traffic.weight_read_bytes / counts.load_bytes)
@@ -110,8 +116,8 @@ def inference_works(deployment: Deployment, clock_hz: float | None = None) -> tu
     )  # fmt: skip
     with np.errstate(divide="ignore", invalid="ignore"):
         watts = [None] * len(table) if costs.energy is None else (costs.energy.total / costs.latency_s).tolist()
-    works = [
-        Work(
+    by_row: dict[int, Work] = {
+        i: Work(
             name,
             cycles,
             _fitting(cycles, [(memory, int(np.rint(h[i])), int(np.rint(b[i]))) for memory, h, b in held]),
@@ -119,12 +125,61 @@ def inference_works(deployment: Deployment, clock_hz: float | None = None) -> tu
         )
         for i, (name, cycles) in enumerate(zip(deployment.names, c.total.astype(np.int64).tolist(), strict=True))
         if cycles
-    ]
-    once = int(np.rint(target.factors.inference_overhead_cycles))
+    }
+    offload = deployment.offload
+    works: list[Work | NpuWork] = list(by_row.values()) if offload is None else _with_runs(deployment, offload, by_row)
+    once = deployment.once_cycles if offload is None else offload.core_once_cycles
     works += [Work("runtime", once)] if once else []
     if clock_hz is None or clock_hz == target.clock_hz:
         return tuple(works)
     return tuple(_at_clock(work, clock_hz / target.clock_hz) for work in works)
+
+
+def _with_runs(deployment: Deployment, offload: Offload, by_row: dict[int, Work]) -> list[Work | NpuWork]:
+    """Works of the core as they are; each run of rows on the accelerator as a driver's work and a command stream."""
+    found: list[Work | NpuWork] = []
+    handover = offload.handover_cycles.astype(np.int64).tolist()
+    before = (_npu_start(deployment, offload),) if offload.engine.start_cycles else ()
+    for i, chosen in enumerate(offload.chosen.tolist()):
+        if offload.starts[i]:
+            driver = handover[i] - INTERRUPT_CYCLES  # the interrupt follows the command stream
+            found += [Work(f"start {offload.name}", driver, kind="driver")] if driver else []
+            found.append(NpuWork(offload.name, before))
+            before = ()
+        if not chosen:
+            found += [by_row[i]] if i in by_row else []
+        elif i in by_row and by_row[i].cycles > handover[i]:
+            layer, run = _npu_layer(deployment, offload, i, by_row[i].cycles - handover[i]), found[-1]
+            assert isinstance(run, NpuWork), "a run begins with its command stream"
+            found[-1] = replace(run, layers=(*run.layers, layer))
+    return found
+
+
+def _npu_start(deployment: Deployment, offload: Offload) -> NpuLayer:
+    cycles = offload.engine.start_cycles
+    watts = _npu_power(deployment, offload.engine.start_energy_j, cycles, cycles)
+    return NpuLayer(f"{offload.name} start", cycles, power_w=watts)
+
+
+def _npu_layer(deployment: Deployment, offload: Offload, row: int, ticks: int) -> NpuLayer:
+    """A layer that takes exactly its closed-form ticks: transfers on the board's memories first, then the array."""
+    shared = {memory.name for memory in deployment.target.device.memories}
+    engine = offload.engine
+    moves = tuple(
+        Use(memory, min(math.floor(cycles[row]), ticks - 1), round(float(engine.port_bytes[memory][row])))
+        for memory, cycles in engine.port_cycles.items()
+        if memory in shared and cycles[row] >= 1 and ticks > 1
+    )
+    compute = ticks - max((use.cycles for use in moves), default=0)
+    watts = _npu_power(deployment, float(engine.energy_j[row]), ticks, compute)
+    return NpuLayer(deployment.names[row], compute, moves, power_w=watts)
+
+
+def _npu_power(deployment: Deployment, energy_j: float, ticks: int, compute: int) -> float:
+    """Power of the array such that with the waiting core's the energy is that of the closed form; 0 if unknown."""
+    prices, clock = deployment.target.prices, deployment.target.clock_hz
+    idle_w = 0.0 if prices is None else float(np.max(prices.static_w))
+    return 0.0 if math.isnan(energy_j) else (energy_j - idle_w * ticks / clock) * clock / compute
 
 
 def npu_layers(
@@ -179,7 +234,16 @@ def _fitting(cycles: int, held: list[tuple[str, int, int]]) -> tuple[Use, ...]:
     return tuple(uses)
 
 
-def _at_clock(work: Work, ratio: float) -> Work:
+def _at_clock(work: Work | NpuWork, ratio: float) -> Work | NpuWork:
     """The same work in ticks of a clock `ratio` times as fast."""
-    uses = tuple(replace(use, cycles=math.floor(use.cycles * ratio)) for use in work.uses)
-    return replace(work, cycles=math.ceil(work.cycles * ratio), uses=uses)
+    if isinstance(work, NpuWork):
+        layers = [
+            replace(la, compute_cycles=math.ceil(la.compute_cycles * ratio), moves=_uses_at(la.moves, ratio))
+            for la in work.layers
+        ]
+        return replace(work, layers=tuple(layers))
+    return replace(work, cycles=math.ceil(work.cycles * ratio), uses=_uses_at(work.uses, ratio))
+
+
+def _uses_at(uses: tuple[Use, ...], ratio: float) -> tuple[Use, ...]:
+    return tuple(replace(use, cycles=math.floor(use.cycles * ratio)) for use in uses)

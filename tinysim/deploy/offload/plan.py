@@ -1,0 +1,210 @@
+"""`Offload`: what of a network runs on the board's accelerator, and what handing over costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysim.cost.accelerator.border import INTERRUPT_CYCLES, Border
+from tinysim.cost.accelerator.spec import Accelerator
+from tinysim.deploy.costs import LayerCosts, layer_costs
+from tinysim.deploy.offload.engine import EngineCosts, accelerator_of, engine_costs
+from tinysim.deploy.offload.partition import Flow, best_partition, crossings
+from tinysim.deploy.target import Spread, Target
+from tinysim.errors import SpecError, UnknownRuntime, UnsupportedOperator, nearest
+from tinysim.network.graph import Network
+from tinysim.network.kinds import FAMILY
+from tinysim.network.table import LayerTable
+
+__all__ = ["Offload", "Partition", "network_flow", "plan_offload"]
+
+Floats = NDArray[np.float64]
+Partition = Literal["optimal", "greedy", "none"]
+
+
+@dataclass(frozen=True, eq=False)
+class Offload:
+    """Operators on the accelerator, as columns over all n operators, and what the core's share costs."""
+
+    engine: EngineCosts
+    """costs of every operator that the accelerator can run"""
+    core: LayerCosts
+    """costs of every operator on the core; zero where its library has no kernel"""
+    chosen: NDArray[np.bool_]
+    """whether the operator runs on the accelerator"""
+    handover_cycles: Floats
+    """core cycles of handing tensors over and of starting the accelerator, at the operator that begins the run"""
+    starts: NDArray[np.bool_]
+    """whether the operator begins a run on the accelerator"""
+    core_once_cycles: int
+    """core cycles that the runtime spends once per inference"""
+
+    @property
+    def name(self) -> str:
+        """Name of the accelerator."""
+        return self.engine.spec.name
+
+    @property
+    def once_cycles(self) -> int:
+        """Core cycles per inference outside the operators, of the runtime and of the accelerator."""
+        return self.core_once_cycles + self.engine.start_cycles
+
+    @cached_property
+    def fallback(self) -> dict[int, str]:
+        """Why operators run on the core: position -> reason."""
+        left = np.flatnonzero(~self.chosen).tolist()
+        return {op: str(self.engine.why[op]) or "cheaper on the core" for op in left}
+
+    @cached_property
+    def spread(self) -> Spread:
+        """What the intervals of the accelerator's part are made of."""
+        spec = self.engine.spec
+        if self.engine.model == "vela":
+            return Spread((), f"the compiler's estimate of {spec.name}, held against no silicon")
+        if not spec.residuals:
+            return Spread((), f"nothing measured on {spec.name}" if not spec.measured else f"a few rows of {spec.name}")
+        return Spread(spec.residuals, f"{spec.name}, {spec.residuals_of}")
+
+
+def plan_offload(
+    network: Network,
+    table: LayerTable,
+    target: Target,
+    priced: NDArray[np.bool_],
+    *,
+    offload: str | None = None,
+    accelerator_model: str | None = None,
+    accelerator_system: str | None = None,
+    memory_mode: str = "Shared_Sram",
+    stored_weight_bytes: float | None = None,
+) -> Offload | None:
+    """Choose what runs on the accelerator.
+
+    Args:
+        network: the operators and their tensors.
+        table: its rows.
+        target: board, runtime and clock.
+        priced: rows that run at all.
+        offload: `optimal` (cheapest in cycles), `greedy` (all that the accelerator supports) or `none`; the runtime's
+            way if None.
+        accelerator_model: `measured` or `vela` (see `engine_costs`).
+        accelerator_system: configuration of the compiler, for `vela`.
+        memory_mode: memory mode of the compiler, for `vela`.
+        stored_weight_bytes: all weights as the accelerator's tools store them (see `engine_costs`).
+
+    Returns:
+        None if the runtime drives no accelerator, or nothing is to run there.
+
+    Raises:
+        SpecError: an unknown way, model, configuration or mode.
+        UnsupportedOperator: an operator that neither engine runs.
+    """
+    offload = offload or target.runtime.offload
+    if offload not in get_args(Partition):
+        raise SpecError(f"offload {offload!r}; {nearest(offload, get_args(Partition))}")
+    spec = accelerator_of(target)
+    if spec is None and accelerator_model is not None:
+        raise SpecError(
+            f"accelerator_model {accelerator_model!r}: {target.runtime.name} drives no accelerator of "
+            f"{target.device.name}"
+        )
+    if spec is None or offload == "none":
+        return None
+    engine = engine_costs(
+        table,
+        spec,
+        target.clock_hz,
+        model=accelerator_model,
+        system=accelerator_system,
+        memory_mode=memory_mode,
+        stored_weight_bytes=stored_weight_bytes,
+    )
+    core, core_runs = _core_costs(table, target, priced)
+    total = np.where(priced, [core.cycles.total, engine.cycles.total], 0.0)
+    can = np.array([core_runs | ~priced, engine.runs | ~priced])
+    if not can.any(axis=0).all():
+        op = int(np.flatnonzero(~can.any(axis=0))[0])
+        raise UnsupportedOperator(
+            f"{network.name}: operator {op} ({network.ops[op].kind}) runs neither on {spec.name} ({engine.why[op]}) "
+            f"nor on {target.core.name} with {target.runtime.name}"
+        )
+    total = np.where(can, total, np.inf)
+    border = _border(spec, target)
+    flow = network_flow(network, border)
+    # A description that was fitted to whole inferences contains what the runtime spends once.
+    once = round(float(np.max(target.factors.inference_overhead_cycles)))
+    core_once = 0 if engine.model == "measured" and spec.measured else once
+    price = {
+        "start_cycles": (0.0, float(border.start_cycles)),
+        "once_cycles": (0.0, float(core_once + engine.start_cycles - once)),
+    }
+    if offload == "greedy":
+        chosen = best_partition(np.where([engine.runs & priced, ~engine.runs & priced], np.inf, total), flow, **price)
+    else:
+        chosen = best_partition(total, flow, **price)
+    if not chosen.any():
+        return None
+    starts = (chosen == 1) & (np.concatenate([[0], chosen[:-1]]) == 0)
+    # What a run reads from the core was made before it began.
+    begins = np.flatnonzero(np.concatenate([[True], chosen[1:] != chosen[:-1]]))
+    paid = np.zeros(len(table))
+    paid[begins] = np.add.reduceat(crossings(chosen, flow), begins)
+    return Offload(
+        engine=engine,
+        core=core,
+        chosen=chosen.astype(bool),
+        handover_cycles=paid + starts * border.start_cycles,
+        starts=starts,
+        core_once_cycles=core_once,
+    )
+
+
+def network_flow(network: Network, border: Border) -> Flow:
+    """Which operator reads whose output, and what each output costs to hand over."""
+    maker: dict[int, int] = {}
+    reads: list[tuple[int, ...]] = []
+    sizes: list[int] = []
+    for position, op in enumerate(network.ops):
+        reads.append(tuple(sorted({maker[t] for t in op.inputs if t in maker})))
+        maker |= dict.fromkeys(op.outputs, position)
+        sizes.append(sum(network.tensors[t].n_bytes for t in op.outputs if t >= 0))
+    return Flow(tuple(reads), tuple(border.tensor_cycles(sizes).tolist()))
+
+
+def _border(spec: Accelerator, target: Target) -> Border:
+    memory = target.placement.activations
+    cache = memory.data_cache
+    driver = spec.driver.si if spec.driver is not None and spec.driver.known else 0.0
+    return Border(
+        copied=not spec.shared_memory,
+        line_bytes=cache.line.si if cache is not None else 0.0,
+        bus_bytes=float(memory.bus_bytes),
+        start_cycles=round(driver) + INTERRUPT_CYCLES,
+    )
+
+
+def _core_costs(table: LayerTable, target: Target, priced: NDArray[np.bool_]) -> tuple[LayerCosts, NDArray[np.bool_]]:
+    """Costs on the core, and which rows its library prices at all."""
+    try:
+        return layer_costs(table, target, priced), np.ones(len(table), dtype=bool)
+    except (UnsupportedOperator, UnknownRuntime):
+        names = np.array(table.kind_names)
+        known = np.isin(names, [kind for kind in set(table.kind_names) if _prices(kind, table, target)])
+        # A row that cannot be priced stands as a view that does not run.
+        view = next(kind for kind, family in FAMILY.items() if family == "view")
+        stand_in = table.replace(kind=np.where(known, names, view))
+        if not known.any():
+            target = replace(target, runtime=target.runtime.model_copy(update={"library": "tflm-reference"}))
+        return layer_costs(stand_in, target, priced & known), known
+
+
+def _prices(kind: str, table: LayerTable, target: Target) -> bool:
+    try:
+        layer_costs(table[table.is_kind(kind)], target)
+    except (UnsupportedOperator, UnknownRuntime):
+        return False
+    return True

@@ -12,6 +12,8 @@ from tinysim.errors import SpecError, nearest
 __all__ = ["ARENA_STYLES", "arena_policy"]
 
 _ALL_IN_PLACE = frozenset({"view", "elementwise", "depthwise", "pool"})
+_BY_ROWS = frozenset({"view", "elementwise", "pool", "pad", "rows", "conv-pool"})
+_X_CUBE_AI = MemoryPolicy(planner="optimum", kernels="x-cube-ai", persistent="none")
 
 #: arena style of a runtime (its `planner`) -> the policy that stands for it
 ARENA_STYLES = {
@@ -24,6 +26,12 @@ ARENA_STYLES = {
     # compilers that search for the least peak; kernels keep their scratch on the stack
     "optimal": MemoryPolicy(planner="optimum", kernels="none", persistent="none"),
     "optimal-in-place": MemoryPolicy(planner="optimum", kernels="none", persistent="none", in_place=_ALL_IN_PLACE),
+    "x-cube-ai-7": replace(_X_CUBE_AI, in_place=_BY_ROWS | {"conv-pool-float"}),
+    "x-cube-ai-8": replace(_X_CUBE_AI, in_place=_BY_ROWS | {"rows-stride-1"}),
+    "x-cube-ai-9": replace(
+        _X_CUBE_AI, persistent="x-cube-ai", in_place=_BY_ROWS | {"rows-stride-1", "conv-pool-float"}
+    ),
+    "st-edge-ai": replace(_X_CUBE_AI, persistent="x-cube-ai", in_place=_BY_ROWS | {"rows-stride-1"}),
     # generators of plain C: buffers by size in one block, views cost nothing
     "sequential": MemoryPolicy(
         planner="greedy-by-size", kernels="none", persistent="none", in_place=frozenset({"view"})

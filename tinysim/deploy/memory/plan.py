@@ -13,7 +13,7 @@ from tinysim.deploy.memory.buffers import Buffers, Ints, lifetimes, live_bytes, 
 from tinysim.deploy.memory.greedy import best_fit, greedy_by_size, tflm_greedy
 from tinysim.deploy.memory.in_place import tie_in_place
 from tinysim.deploy.memory.optimum import Packing, optimum_plan
-from tinysim.deploy.memory.scratch import scratch_bytes
+from tinysim.deploy.memory.scratch import scratch_bytes, x_cube_ai_scratch_bytes
 from tinysim.deploy.memory.tail import tflm_tail
 from tinysim.deploy.memory.tinyengine import tinyengine_static_bytes
 from tinysim.errors import SpecError, nearest
@@ -50,7 +50,7 @@ class MemoryPolicy:
     planner: str = "tflm-greedy"
     """a key of `PLANNERS`"""
     kernels: str = "cmsis-nn"
-    """kernel library, whose scratch memory is planned too: "cmsis-nn", "tflm-reference" or "none\""""
+    """kernel library, whose scratch memory is planned too: a key of `tinysim.deploy.memory.scratch.SCRATCH`"""
     core: str = "cortex-m4"
     alignment: int = 16
     """bytes to which sizes are rounded up"""
@@ -58,7 +58,8 @@ class MemoryPolicy:
     """keys of `IN_PLACE_RULES`: operators whose output may take its input's memory"""
     persistent: str = "tflm"
     """"tflm": interpreter structures share the arena; "tinyengine": static im2col buffers beside it; "none": compiled
-    code, nothing persists but variables"""
+    code, nothing persists but variables; "x-cube-ai": the largest scratch of a pointwise convolution has a place of
+    its own"""
     ptr_bytes: int = 4
 
 
@@ -170,6 +171,10 @@ def _persistent(network: Network, policy: MemoryPolicy, n_scratch: int) -> int:
     variables = sum(t.n_bytes for t in network.tensors if t.is_variable)
     if policy.persistent == "tinyengine":
         return variables + tinyengine_static_bytes(network.table())
+    if policy.persistent == "x-cube-ai":
+        table = network.table()
+        pointwise = table.kernel_h * table.kernel_w == 1
+        return variables + int(x_cube_ai_scratch_bytes(table)[pointwise].max(initial=0))
     if policy.persistent == "none":
         return variables
-    raise SpecError(f"persistent part {policy.persistent!r} is unknown; accepted: none, tflm, tinyengine")
+    raise SpecError(f"persistent part {policy.persistent!r} is unknown; accepted: none, tflm, tinyengine, x-cube-ai")

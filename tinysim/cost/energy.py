@@ -18,6 +18,7 @@ __all__ = [
     "LayerEnergy",
     "Regulator",
     "active_energy",
+    "issue_time",
     "layer_energy",
     "leakage_scale",
     "running_power",
@@ -112,6 +113,23 @@ def layer_energy(
         fits = np.where(priced > dynamic, dynamic / priced, 1.0)
     sram, flash = sram * fits, flash * fits
     return LayerEnergy(core=dynamic - sram - flash, sram=sram, flash=flash, static=static)
+
+
+def issue_time(instructions: Real, *, slot_cycles: Real, cycles: Real, clock_hz: Real) -> Floats:
+    """Time for which executed instructions fill the issue slots of a core.
+
+    t = min(N slot, C) / f
+
+    instructions N, cycles C [cycle], shape (..., n); slot_cycles: cycles of a one-cycle instruction, below 1 where the
+    core issues several at a time; clock_hz f [Hz]. No core retires more than it can issue: counted instructions beyond
+    that were not executed (kernels other than the counted ones).
+
+    >>> issue_time(60.0, slot_cycles=1.0, cycles=100.0, clock_hz=10.0).item()
+    6.0
+    """
+    filled = np.minimum(np.asarray(instructions, dtype=np.float64) * np.minimum(slot_cycles, 1.0), cycles)
+    time: Floats = filled / clock_hz
+    return time
 
 
 def supply_power(

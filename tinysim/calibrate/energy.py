@@ -96,17 +96,16 @@ def energy_rows(suite: str = "mlperf-tiny") -> PowerRows:
     table = table[known].reset_index(drop=True)
     reference, issue, keys, sheets, chips = [], [], [], [], []
     sigma: dict[Key, float] = {}
-    for row in table.itertuples():
-        target = resolve_target(row.device, row.runtime)
+    columns = (table[name].tolist() for name in ("network", "device", "runtime", "supply_v"))
+    for network, device, runtime, supply_v in zip(*columns, strict=True):
+        target = resolve_target(device, runtime)
         board = target.device
         assert board.power is not None, "a board without currents has no reference"
         points, sheet = reference_points(board, calibrated=True)
         reference.append(
-            reference_power(
-                board, points, target.clock_hz, supply_v=float(row.supply_v), regulator=board.power.regulator
-            )
+            reference_power(board, points, target.clock_hz, supply_v=supply_v, regulator=board.power.regulator)
         )
-        net = runtime_network(load_network(row.network), target.runtime)
+        net = runtime_network(load_network(network), target.runtime)
         costs = layer_costs(net.table(), target, priced_rows(net.table(), target))
         issued = issue_time(
             costs.counts.instructions,
@@ -213,9 +212,10 @@ def out_of_fold_latency(rows: PowerRows, split: str) -> Floats:
     at = np.array([position[name] for name in rows.table["id"]])
     latency = np.full(len(at), np.nan)
     for group in np.unique(groups[at]):
-        fit = fit_effects(design, np.log(cycles), groups != group)
+        served = groups != group
+        theta = fit_effects(design.rows(served), np.log(cycles[served]))
         held = groups[at] == group
-        latency[held] = (np.exp(design.predict(fit.theta)) / clock_hz)[at[held]]
+        latency[held] = (np.exp(design.predict(theta)) / clock_hz)[at[held]]
     return latency
 
 

@@ -51,6 +51,12 @@ class EnergyPrices:
     """energy of a byte read from flash [J]"""
     instruction_share: Real = 0.0
     """part of the power that follows executed instructions; the rest follows the clock [1]"""
+    supply_v: float | None = None
+    """supply that these hold for; None: the board's [V]"""
+    temperature_c: float | None = None
+    """junction temperature; None: 25 degC [degC]"""
+    regulator: Regulator | None = None
+    """converter between supply and core; None: the board's"""
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,6 @@ from tinysim.device.power_effects import (
     instruction_share,
     power_factor,
     reference_points,
-    sheet_points,
     shipped_power_effects,
     shipped_power_residuals,
 )
@@ -28,6 +27,8 @@ __all__ = ["PowerSpread", "Regulator", "energy_prices", "power_spread", "referen
 
 #: Process of the SRAM whose energy a board does not state; that of the embedded-flash MCUs measured here.
 _NODE_NM = 40.0
+#: Residuals of a board's own that suffice for a 90 % interval.
+_ENOUGH = 9
 _SUPPLY_V = (0.5, 6.0)
 _TEMPERATURE_C = (-40.0, 125.0)
 
@@ -90,6 +91,9 @@ def energy_prices(
         sram_byte_j=_byte_price(activations),
         flash_byte_j=_byte_price(weights),
         instruction_share=instruction_share(board, effects) * power_w / (power_w + heated),
+        supply_v=supply_v,
+        temperature_c=temperature_c,
+        regulator=regulator,
     )
     return prices, ()
 
@@ -149,9 +153,9 @@ def power_spread(board: Device) -> PowerSpread:
     """Residuals of power for a board: its own left-out networks, or left-out boards where it was not measured."""
     rows = shipped_power_residuals()
     own = tuple(r.ln_power for r in rows if r.split == "network" and r.board == board.name)
-    if own:
+    if len(own) >= _ENOUGH:
         return PowerSpread(own, f"power of {board.name}, networks left out")
-    if sheet_points(board) and not reference_points(board, calibrated=False)[1]:
+    if own or not reference_points(board, calibrated=False)[1]:
         found = tuple(r.ln_power for r in rows if r.split == "network")
         return PowerSpread(found, "power of measured boards, networks left out")
     found = tuple(r.ln_power for r in rows if r.split == "board")

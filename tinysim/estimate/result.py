@@ -11,12 +11,15 @@ import numpy as np
 
 from tinysim.deploy.costs import LayerCosts
 from tinysim.deploy.deployment import Deployment
+from tinysim.deploy.prices import power_spread
 from tinysim.errors import InputError, nearest
-from tinysim.estimate.interval import conformal_factor
+from tinysim.estimate.interval import conformal_factor, energy_factor
 from tinysim.estimate.words import bottleneck_sentence, layer_sentence
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from tinysim.estimate.clock import ClockChoice
 
 __all__ = ["Estimate", "Interval", "LayerCost", "MemoryUse"]
 
@@ -218,8 +221,23 @@ class Estimate:
         """
         spread = self.deployment.spread
         factor = conformal_factor(spread.residuals, level, widening=spread.widening)
-        energy = None if self.energy_j is None else (self.energy_j / factor, self.energy_j * factor)
-        return Interval(level, (self.latency_s / factor, self.latency_s * factor), energy, spread.basis)
+        latency = (self.latency_s / factor, self.latency_s * factor)
+        if self.energy_j is None:
+            return Interval(level, latency, None, spread.basis)
+        basis = spread.basis
+        if self.deployment.offload is None:
+            power = power_spread(self.deployment.target.device)
+            factor = energy_factor(factor, power.residuals, level)
+            basis = f"{basis}; {power.basis}"
+        return Interval(level, latency, (self.energy_j / factor, self.energy_j * factor), basis)
+
+    def best_clock(
+        self, *, period_s: float | None = None, deadline_s: float | None = None, sleep: str | None = None
+    ) -> ClockChoice:
+        """The core clock at which one inference a period takes least energy (see `tinysim.estimate.clock`)."""
+        from tinysim.estimate.clock import best_clock  # which makes estimates
+
+        return best_clock(self, period_s=period_s, deadline_s=deadline_s, sleep=sleep)
 
     # ---------------------------------------------------------------- layers
 

@@ -20,7 +20,8 @@ COMMANDS = {
     "devices": ("tinysim.cli.devices", "List boards, compare them, or show one with the source of each figure."),
     "estimate": ("tinysim.cli.estimate", "Predict cycles, latency, memory and energy of one inference."),
     "harvest": ("tinysim.cli.harvest", "What does a battery-free node complete on harvested energy?"),
-    "networks": ("tinysim.cli.networks", "List the networks of the zoo."),
+    "networks": ("tinysim.cli.networks", "List the networks of the zoo, show one, export any as YAML."),
+    "reproduce": ("tinysim.cli.reproduce", "Predict published tables and compare."),
     "simulate": ("tinysim.cli.simulate", "Simulate one inference event by event: DMA, bus contention, timeline."),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 
-__all__ = ["console", "make_table", "si", "size"]
+__all__ = ["console", "make_table", "print_markdown", "si", "size"]
 
 #: Columns of a line that goes into a pipe.
 _NO_LIMIT = 10_000
@@ -51,3 +51,14 @@ def make_table(title: str, columns: dict[str, str]) -> Table:
         justify: JustifyMethod = "right" if role == "right" else "left"
         table.add_column(header, justify=justify, no_wrap=role != "left", overflow="fold")
     return table
+
+
+def print_markdown(text: str) -> None:
+    """Print Markdown: rendered on a terminal, as it is into a pipe."""
+    from rich.markdown import Markdown
+
+    out = Console()
+    if out.is_terminal:
+        out.print(Markdown(text))
+    else:
+        out.file.write(text)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from tinysim.device.effects import Key, levels_of, read_effects
+from tinysim.device.effects import Key, levels_of
 from tinysim.device.library import spec_folder
 from tinysim.device.spec import Device, OperatingPoint, Runtime
 from tinysim.errors import SpecError
@@ -106,7 +106,7 @@ def shipped_power_effects() -> Mapping[Key, float]:
     Raises:
         SpecError: the table is damaged.
     """
-    return read_effects(spec_folder() / "calibration" / "power.csv")
+    return {(row["effect"], row["level"], row["feature"]): float(row["ln"]) for row in _rows("power.csv")}
 
 
 @dataclass(frozen=True)
@@ -129,16 +129,36 @@ def shipped_power_residuals() -> tuple[PowerResidual, ...]:
     Raises:
         SpecError: the table is damaged.
     """
-    path = spec_folder() / "calibration" / "power_residuals.csv"
-    if not path.is_file():
-        return ()
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-    found = []
-    for number, row in enumerate(csv.DictReader(lines), start=2):
+    return tuple(
+        PowerResidual(row["split"], row["board"], row["stack"], row["network"], float(row["ln_power"]))
+        for row in _rows("power_residuals.csv")
+    )
+
+
+#: Columns of the shipped tables; the last is a number.
+_COLUMNS = {
+    "power.csv": ("effect", "level", "feature", "ln"),
+    "power_residuals.csv": ("split", "board", "stack", "network", "ln_power"),
+}
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    """Rows of a shipped table; lines that begin with # are comments.
+
+    Raises:
+        SpecError: the table is missing, or a row has other columns or no number.
+    """
+    path = spec_folder() / "calibration" / name
+    try:
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    except OSError as error:
+        raise SpecError(f"{path}: {error.strerror or error}") from error
+    rows = list(csv.DictReader(lines))
+    for number, row in enumerate(rows, start=2):
         try:
-            found.append(
-                PowerResidual(row["split"], row["board"], row["stack"], row["network"], float(row["ln_power"]))
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise SpecError(f"{path.name}: row {number}: a damaged row: {dict(row)}") from error
-    return tuple(found)
+            complete = math.isfinite(float(row[_COLUMNS[name][-1]])) and tuple(row) == _COLUMNS[name]
+        except (KeyError, TypeError, ValueError):
+            complete = False
+        if not complete:
+            raise SpecError(f"{name}: row {number}: expected {', '.join(_COLUMNS[name])}; got {row}")
+    return rows

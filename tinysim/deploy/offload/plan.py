@@ -63,11 +63,11 @@ class Offload:
     def spread(self) -> Spread:
         """What the intervals of the accelerator's part are made of."""
         spec = self.engine.spec
+        if spec.residuals:
+            return Spread(spec.residuals, f"{spec.name}, {spec.residuals_of}")
         if self.engine.model == "vela":
             return Spread((), f"the compiler's estimate of {spec.name}, held against no silicon")
-        if not spec.residuals:
-            return Spread((), f"nothing measured on {spec.name}" if not spec.measured else f"a few rows of {spec.name}")
-        return Spread(spec.residuals, f"{spec.name}, {spec.residuals_of}")
+        return Spread((), f"{'few rows' if spec.measured else 'nothing'} measured on {spec.name}")
 
 
 def plan_offload(

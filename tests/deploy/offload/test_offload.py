@@ -1,0 +1,195 @@
+"""Boards with accelerators end to end: silicon, conservation, both engines, a user's own accelerator."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tinysim as ts
+from tinysim.cost.accelerator.border import Border
+from tinysim.cost.accelerator.layer_cost import network_cost
+from tinysim.cost.accelerator.spec import load_accelerator
+from tinysim.cost.accelerator.work import columns_of
+from tinysim.deploy.deployment import deploy
+from tinysim.deploy.offload.engine import engine_costs
+from tinysim.deploy.offload.plan import network_flow
+from tinysim.device.library import list_devices, load_device, load_runtime
+from tinysim.errors import InputError, SpecError
+from tinysim.simulate.engine import simulate
+
+TINY = ("ad", "ic", "kws", "vww")
+DATA = Path(__file__).parents[2] / "cost" / "accelerator" / "data"
+MEASURED = pd.read_csv(DATA / "measured.csv", keep_default_na=False, na_values={"energy_uj": [""]})
+OFFLOADING = [
+    (board, runtime)
+    for board in list_devices()
+    if load_device(board).accelerator is not None
+    for runtime in load_device(board).runtimes
+    if load_runtime(runtime).accelerators
+]
+
+
+def offloading(board: str, runtime: str, network: str, **options: str) -> ts.Estimate:
+    return ts.estimate(network, board, runtime, **options)
+
+
+def test_every_board_with_an_accelerator_has_a_runtime_that_drives_it() -> None:
+    assert {board for board, _ in OFFLOADING} == {b for b in list_devices() if load_device(b).accelerator is not None}
+    assert len({load_device(board).accelerator for board, _ in OFFLOADING}) >= 11
+
+
+@pytest.mark.parametrize(("board", "runtime"), OFFLOADING)
+def test_best_is_no_dearer_than_either_engine_alone(board: str, runtime: str) -> None:
+    for network in TINY:
+        best = offloading(board, runtime, network, offload="optimal")
+        assert best.cycles <= offloading(board, runtime, network, offload="none").cycles
+        assert best.cycles <= offloading(board, runtime, network, offload="greedy").cycles
+
+
+@pytest.mark.parametrize("way", ["optimal", "greedy"])
+@pytest.mark.parametrize(("board", "runtime"), OFFLOADING)
+def test_layers_sum_and_both_engines_agree(board: str, runtime: str, way: str) -> None:
+    deployment = deploy(ts.load_network("kws"), board, runtime, offload=way)
+    est, timeline = ts.estimate("kws", board, runtime, offload=way), simulate(deployment)
+    assert timeline.cycles == est.cycles
+    assert timeline.energy_j == (None if est.energy_j is None else pytest.approx(est.energy_j, rel=1e-9))
+    assert sum(row.cycles for row in est.layers) + est.inference_overhead_cycles == est.cycles
+    assert sum(est.cycles_by_cause.values()) == est.cycles
+    assert est.accelerator is not None
+    names = [row.engine for row in est.layers]
+    assert set(names) <= {est.accelerator["name"], load_device(board).core.name}
+    assert names.count(est.accelerator["name"]) == est.accelerator["layers"]
+    assert est.to_frame()["engine"].tolist() == names
+    assert len(est.accelerator["fallback"]) == len(names) - est.accelerator["layers"]
+    if est.energy_j is not None:
+        assert est.energy_by_component is not None
+        assert sum(est.energy_by_level.values()) == pytest.approx(est.energy_by_component["accelerator"])
+    else:
+        assert any("energy" in gap for gap in est.gaps)
+
+
+SILICON = [
+    # board, runtime, accelerator, rows, largest mean error of latency and of energy
+    ("xg24-dk2601b", "tflm-mvp", "silabs-mvp", lambda d: d.note.str.contains("v4"), 3, 0.065, 0.02),
+    ("gap8", "gapflow", "gap8-cluster", lambda d: d.group != "dory", 21, 0.055, 0.06),
+    ("gap9-evk", "gapflow-ne16", "gap9-ne16", lambda d: d.weight_bits > 0, 3, 0.14, 0.15),
+    ("mcx-n947", "eiq-neutron", "nxp-neutron-n1-16", lambda d: d.weight_bits == 8, 3, 0.085, None),
+    ("syntiant-ndp9120", "syntiant-sdk", "syntiant-ndp120", lambda d: d.note == "v1.0", 3, 0.15, 0.06),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("board", "runtime", "accelerator", "which", "n", "latency", "energy"), SILICON)
+def test_silicon(board, runtime, accelerator, which, n, latency, energy) -> None:
+    rows = MEASURED[MEASURED.accelerator == accelerator]
+    rows = rows[which(rows)]
+    found = [offloading(board, runtime, row.network) for row in rows.itertuples()]
+    times = np.array([est.latency_s for est in found]) / rows.latency_ms.to_numpy() * 1e3 - 1
+    assert len(found) == n
+    assert np.abs(times).mean() <= latency
+    if energy is not None:
+        joules = np.array([est.energy_j for est in found]) / rows.energy_uj.to_numpy() * 1e6 - 1
+        assert np.abs(joules).mean() <= energy
+
+
+def test_stm32n6_model_zoo() -> None:
+    """Rows without external RAM, networks of the zoo; the stored weights are what the tool says."""
+    rows = pd.read_csv(DATA / "n6_measured.csv")
+    rows = rows[(rows.external_ram_kib.fillna(0) == 0) & ~rows.network.str.startswith("yolov8n")]
+    errors = [
+        ts.estimate(r.network, "stm32n6570-dk", stored_weight_bytes=r.weights_flash_kib * 1024).latency_s
+        / (r.inference_ms / 1e3)
+        - 1
+        for r in rows.itertuples()
+    ]
+    assert len(errors) == 54
+    assert np.abs(errors).mean() <= 0.065
+
+
+@pytest.mark.parametrize("network", TINY)
+def test_a_whole_network_costs_what_the_formulas_say(network: str) -> None:
+    spec = load_accelerator("gap8-cluster")
+    est = ts.estimate(network, "gap8")
+    cost = network_cost(spec, **columns_of(ts.load_network(network).table()))
+    assert est.latency_s == pytest.approx(float(cost.latency_s[0]), rel=0.002)
+    energy = float(cost.energy_j[0])
+    assert est.energy_by_component is not None
+    assert est.energy_by_component["accelerator"] == pytest.approx(energy, rel=0.002)
+
+
+def test_cycles_are_those_of_the_core_clock() -> None:
+    table, spec = ts.load_network("ic").table(), load_accelerator("max78002")
+    slow, fast = (engine_costs(table, spec, clock) for clock in (120e6, 200e6))
+    assert fast.cycles.total.sum() / 200e6 == pytest.approx(slow.cycles.total.sum() / 120e6, rel=1e-3)
+    assert np.array_equal(fast.cycles.total, np.rint(fast.cycles.total))
+    assert 512e-6 < ts.estimate("ic", "max78002evkit", "max78-cnn").latency_s < 2e-3
+
+
+def test_models_of_an_ethos_u() -> None:
+    vela = ts.estimate("vww", "corstone-300", accelerator_model="vela")
+    measured = ts.estimate("vww", "corstone-300", accelerator_model="measured")
+    only = ts.estimate("vww", "corstone-300", memory_mode="Sram_Only")
+    assert vela.accelerator["model"] == "vela" == ts.estimate("vww", "corstone-300").accelerator["model"]
+    assert measured.accelerator["model"] == "measured"
+    assert vela.cycles != measured.cycles
+    assert only.cycles < vela.cycles
+    assert "held against no silicon" in vela.interval().basis
+    smaller = ts.estimate("vww", "corstone-300", stored_weight_bytes=50_000)
+    assert smaller.cycles_by_cause["weight_stall"] < vela.cycles_by_cause["weight_stall"]
+    with pytest.raises(SpecError, match="'vela': stm32n6-neural-art is no Ethos-U"):
+        ts.estimate("kws", "stm32n6570-dk", accelerator_model="vela")
+    with pytest.raises(SpecError, match="accelerator_model 'silicon'; accepted: measured, vela"):
+        ts.estimate("kws", "corstone-300", accelerator_model="silicon")
+    with pytest.raises(SpecError, match="tflm-cmsis-nn drives no accelerator of nucleo-l4r5zi"):
+        ts.estimate("kws", "nucleo-l4r5zi", accelerator_model="measured")
+    with pytest.raises(SpecError, match="offload 'all'"):
+        ts.estimate("kws", "corstone-300", offload="all")
+    with pytest.raises(InputError, match="stored_weight_bytes must be above 0"):
+        ts.estimate("kws", "corstone-300", stored_weight_bytes=0.0)
+
+
+def test_intervals_come_from_rows_of_the_accelerator() -> None:
+    est = ts.estimate("mobilenet-v2-1.0-224", "stm32n6570-dk")
+    assert "left out by family" in est.interval().basis
+    low, high = est.interval(0.9).latency_s
+    assert 1.1 < high / est.latency_s < 1.3
+    assert low < est.latency_s
+
+
+def test_what_falls_back_says_why() -> None:
+    est = ts.estimate("vww", "max78002evkit", "max78-cnn")
+    assert est.accelerator is not None
+    reasons = set(est.accelerator["fallback"].values())
+    assert reasons == {"operator not in the accelerator's list"}
+    kinds = {est.layers[int(op)].kind for op in est.accelerator["fallback"]}
+    assert "depthwise_conv2d" in kinds
+    runs, handover = est.accelerator["runs"], est.accelerator["handover_cycles"]
+    assert runs > 10
+    assert handover > 24 * runs, "its memory is not the core's: tensors are copied"
+
+
+def test_a_board_and_an_accelerator_of_ones_own(tmp_path: Path) -> None:
+    repository = Path(ts.__file__).parents[1]
+    board = (repository / "docs" / "device-template.yaml").read_text(encoding="utf-8")
+    board = board.replace("runtimes: [tflm-cmsis-nn, tflm-reference]", "runtimes: [npu-codegen, tflm-cmsis-nn]")
+    (tmp_path / "board.yaml").write_text(board + "accelerator: npu.yaml\n", encoding="utf-8")
+    npu = "like: systolic-16x16-ws\nname: my-npu\ntitle: Mine\n"
+    (tmp_path / "npu.yaml").write_text(npu, encoding="utf-8")
+    est = ts.estimate("vww", tmp_path / "board.yaml")
+    assert "my-npu" in {row.engine for row in est.layers}
+    assert est.cycles < ts.estimate("vww", tmp_path / "board.yaml", offload="none").cycles
+    assert est.cycles < ts.estimate("vww", tmp_path / "board.yaml", runtime="tflm-cmsis-nn").cycles
+    slower = npu + "clock: {value: 10, unit: MHz, kind: assumed, source: me}\n"
+    (tmp_path / "slow.yaml").write_text(slower, encoding="utf-8")
+    (tmp_path / "board.yaml").write_text(board + "accelerator: slow.yaml\n", encoding="utf-8")
+    assert ts.estimate("vww", tmp_path / "board.yaml").cycles > est.cycles
+
+
+def test_flow_follows_the_graph() -> None:
+    network = ts.load_network("ic")
+    flow = network_flow(network, Border(copied=True, line_bytes=32, bus_bytes=8, start_cycles=24))
+    adds = [i for i, op in enumerate(network.ops) if op.kind == "add"]
+    assert all(len(flow.reads[i]) == 2 for i in adds)
+    assert flow.reads[0] == ()
+    size = network.tensors[network.ops[0].outputs[0]].n_bytes
+    assert flow.border_cycles[0] == size / 32 * 5 + 2 * size / 4

@@ -118,7 +118,7 @@ def energy_rows(suite: str = "mlperf-tiny") -> PowerRows:
         sigma |= acting
         keys.append(tuple(acting))
         sheets.append(bool(sheet_points(board)))
-        chips.append(board.soc)
+        chips.append(board.soc.split("-")[0])  # -P is the package whose converter pins are bonded out
     return PowerRows(table, np.array(reference), np.array(issue), tuple(keys), sigma, np.array(sheets), tuple(chips))
 
 
@@ -197,15 +197,12 @@ def out_of_fold_latency(rows: PowerRows, split: str) -> Floats:
     """Latency of every row, its stack's coefficients fitted without its network or its MCU, shape (n,) [s]."""
     from tinysim.calibrate.features import row_features
     from tinysim.calibrate.fit import Design, fit_effects
-    from tinysim.device.effects import levels_of
-    from tinysim.device.library import load_runtime
 
     table = load_rows()
     clock = [resolve_target(d, r).clock_hz for d, r in zip(table["device"], table["runtime"], strict=True)]
     clock_hz = np.where(table["clock_mhz"].notna(), table["clock_mhz"].to_numpy(dtype=np.float64) * 1e6, clock)
     cycles = table["latency_ms"].to_numpy(dtype=np.float64) * 1e-3 * clock_hz
-    named = zip(table["runtime"], table["device"], table["build"], strict=True)
-    design = Design.of([levels_of(load_runtime(r), load_device(d), b) for r, d, b in named], row_features(table))
+    design = Design.of(row_levels(table), row_features(table))
     chips = np.array([load_device(device).soc for device in table["device"]])
     groups = np.array(table["network"] if split == "network" else chips)
     position = {name: i for i, name in enumerate(table["id"])}

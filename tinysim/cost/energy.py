@@ -115,8 +115,7 @@ def layer_energy(
     sram = np.asarray(sram_bytes) * prices.sram_byte_j + np.zeros_like(dynamic)
     flash = np.asarray(flash_bytes) * prices.flash_byte_j + np.zeros_like(dynamic)
     priced = sram + flash
-    with np.errstate(divide="ignore", invalid="ignore"):
-        fits = np.where(priced > dynamic, dynamic / priced, 1.0)
+    fits = np.divide(dynamic, priced, out=np.ones_like(dynamic), where=priced > dynamic)
     sram, flash = sram * fits, flash * fits
     return LayerEnergy(core=dynamic - sram - flash, sram=sram, flash=flash, static=static)
 

@@ -1,0 +1,127 @@
+"""Power of boards at operating points, against measured powers, and the laws that relate points."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tinysim.cost.energy import layer_energy
+from tinysim.deploy.prices import energy_prices, power_spread, sleep_power
+from tinysim.device.library import list_devices, load_device, load_runtime
+from tinysim.errors import SpecError
+
+L4R5 = "nucleo-l4r5zi"
+
+
+def prices(board, runtime=None, clock_hz=None, **options):
+    device = load_device(board)
+    place = {f"{what}": device.memory_for(what) for what in ("code", "weights", "activations")}
+    stack = load_runtime(runtime or device.runtimes[0])
+    found, gaps = energy_prices(device, stack, clock_hz or device.clock.si, **place, **options)
+    assert (found is None) == bool(gaps)
+    return found
+
+
+def milliwatts(board, runtime, issue=0.7, **options):
+    """Mean power of a network that fills `issue` of the slots [mW]."""
+    return (
+        layer_energy(
+            1.0, issue_s=issue, sram_bytes=0.0, flash_bytes=0.0, prices=prices(board, runtime, **options)
+        ).total.item()
+        * 1e3
+    )
+
+
+# Means of ad, ic, kws and vww as published; source: mlperf-tiny, rounds v0.5 to v1.3.
+@pytest.mark.parametrize(
+    ("board", "runtime", "options", "measured_mw", "tolerance"),
+    [
+        (L4R5, "x-cube-ai-7.3", {"supply_v": 1.8}, 44.8, 0.04),
+        (L4R5, "x-cube-ai-7.3", {"supply_v": 3.0}, 74.2, 0.04),
+        (L4R5, "x-cube-ai-9.0", {"supply_v": 3.0, "regulator": "smps"}, 33.0, 0.08),
+        ("nucleo-l4r5zi-p", "x-cube-ai-10.2", {"supply_v": 3.0}, 33.1, 0.04),
+        (L4R5, "microtvm-cmsis-nn", {"supply_v": 1.8}, 51.7, 0.04),
+        (L4R5, "x-cube-ai-7.1", {"supply_v": 1.8}, 46.9, 0.04),
+        (L4R5, "tflm-2.3.1-cmsis-nn-2021", {"supply_v": 1.8}, 41.1, 0.04),
+        ("nucleo-h7a3zi-q", "x-cube-ai-7.3", {"supply_v": 3.3}, 154.5, 0.06),
+        ("nucleo-u575zi-q", "x-cube-ai-7.3", {"supply_v": 1.8}, 25.2, 0.06),
+        ("rx65n-cloud-kit", "tflm-cmsis-nn", {}, 52.9, 0.06),
+    ],
+)
+def test_power_of_stacks_on_boards(board, runtime, options, measured_mw, tolerance):
+    issue = 0.8 if board != L4R5 else 0.7
+    assert milliwatts(board, runtime, issue, **options) == pytest.approx(measured_mw, rel=tolerance)
+
+
+@given(st.floats(1.71, 3.6))
+@settings(deadline=None)
+def test_energy_goes_with_the_supply_on_an_ldo_and_not_on_a_converter(volts):
+    base = prices(L4R5, supply_v=1.8).power_w
+    assert prices(L4R5, supply_v=volts).power_w == pytest.approx(base * volts / 1.8, rel=1e-9)
+    through = prices(L4R5, supply_v=volts, regulator="smps").power_w
+    assert through == pytest.approx(prices(L4R5, supply_v=3.0, regulator="smps").power_w, rel=1e-9)
+
+
+@given(st.floats(-40, 125), st.floats(-40, 125))
+@settings(deadline=None)
+def test_heat_adds_leakage_only(first, second):
+    cool, hot = (prices(L4R5, temperature_c=t) for t in sorted((first, second)))
+    assert hot.power_w >= cool.power_w
+    assert hot.static_w - cool.static_w == pytest.approx(hot.power_w - cool.power_w, abs=1e-12)
+    assert hot.instruction_share * hot.power_w == pytest.approx(cool.instruction_share * cool.power_w, rel=1e-9)
+
+
+def test_25_degrees_is_the_default():
+    assert prices(L4R5, temperature_c=25.0).power_w == pytest.approx(prices(L4R5).power_w, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", list_devices())
+def test_prices_of_every_board_are_in_physical_bounds(name):
+    found = prices(name)
+    if found is None:
+        return
+    assert 0 < found.power_w < 5
+    assert 0 <= found.static_w <= found.power_w
+    assert 0 < found.instruction_share <= 0.5
+    assert 0 <= found.sram_byte_j < 1e-9
+    half = prices(name, clock_hz=load_device(name).clock.si / 2)
+    assert half.power_w < found.power_w
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"supply_v": 12.0}, "supply 12 V is outside 0.5 to 6 V"),
+        ({"temperature_c": 200.0}, "temperature 200 degC is outside -40 to 125 degC"),
+        ({"regulator": "buck"}, "regulator 'buck' is not one of ldo, smps, none"),
+    ],
+)
+def test_impossible_operating_points_are_refused(options, message):
+    with pytest.raises(SpecError, match=message):
+        prices(L4R5, **options)
+
+
+def test_sleep_is_the_lowest_state_that_keeps_sram():
+    board = load_device(L4R5)
+    name, power_w, wake_s = sleep_power(board)
+    assert name == "stop2"
+    assert wake_s == pytest.approx(5e-6)
+    assert power_w == pytest.approx(2.8e-6 * 1.8)
+    assert sleep_power(board, supply_v=3.0)[1] == pytest.approx(2.8e-6 * 3.0)
+    assert sleep_power(board, temperature_c=35.0)[1] == pytest.approx(2 * 2.8e-6 * 1.8)
+    with pytest.raises(SpecError, match=r"no sleep state .coma. of known current .it has sleep, stop2"):
+        sleep_power(board, "coma")
+    assert prices("samd21") is None
+    with pytest.raises(SpecError, match="it has none"):
+        sleep_power(load_device("samd21"))
+
+
+def test_residuals_say_how_well_a_board_is_known():
+    own, data_sheet = power_spread(load_device(L4R5)), power_spread(load_device("stm32l4r9"))
+    assert "networks left out" in own.basis
+    assert "boards left out" in data_sheet.basis
+    assert power_spread(load_device("rx65n-cloud-kit")).basis == "power of measured boards, networks left out"
+
+    def typical(spread):
+        return sorted(abs(r) for r in spread.residuals)[len(spread.residuals) // 2]
+
+    assert typical(own) < typical(data_sheet)

@@ -35,6 +35,8 @@ from tinysim.network.load import load_network
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tinysim.device.spec import Device
+
 __all__ = ["PowerRows", "energy_rows", "fit_power", "out_of_fold_power", "validate_energy", "write_power"]
 
 Floats = NDArray[np.float64]
@@ -118,8 +120,13 @@ def energy_rows(suite: str = "mlperf-tiny") -> PowerRows:
         sigma |= acting
         keys.append(tuple(acting))
         sheets.append(bool(sheet_points(board)))
-        chips.append(board.soc.split("-")[0])  # -P is the package whose converter pins are bonded out
+        chips.append(_chip(board))
     return PowerRows(table, np.array(reference), np.array(issue), tuple(keys), sigma, np.array(sheets), tuple(chips))
+
+
+def _chip(board: Device) -> str:
+    """MCU of a board, without its package: -P bonds out the converter's pins of one chip."""
+    return board.soc.split("-")[0]
 
 
 def fit_power(rows: PowerRows, chosen: Mask | None = None) -> dict[Key, float]:
@@ -195,22 +202,21 @@ def out_of_fold_power(rows: PowerRows, split: str) -> Floats:
 
 def out_of_fold_latency(rows: PowerRows, split: str) -> Floats:
     """Latency of every row, its stack's coefficients fitted without its network or its MCU, shape (n,) [s]."""
-    from tinysim.calibrate.features import row_features
+    from tinysim.calibrate.features import ln_cycles, row_features, row_levels
     from tinysim.calibrate.fit import Design, fit_effects
 
     table = load_rows()
-    clock = [resolve_target(d, r).clock_hz for d, r in zip(table["device"], table["runtime"], strict=True)]
-    clock_hz = np.where(table["clock_mhz"].notna(), table["clock_mhz"].to_numpy(dtype=np.float64) * 1e6, clock)
-    cycles = table["latency_ms"].to_numpy(dtype=np.float64) * 1e-3 * clock_hz
+    measured = ln_cycles(table)
+    clock_hz = np.exp(measured) / (table["latency_ms"].to_numpy(dtype=np.float64) * 1e-3)
     design = Design.of(row_levels(table), row_features(table))
-    chips = np.array([load_device(device).soc for device in table["device"]])
+    chips = np.array([_chip(load_device(device)) for device in table["device"]])
     groups = np.array(table["network"] if split == "network" else chips)
     position = {name: i for i, name in enumerate(table["id"])}
     at = np.array([position[name] for name in rows.table["id"]])
     latency = np.full(len(at), np.nan)
     for group in np.unique(groups[at]):
         served = groups != group
-        theta = fit_effects(design.rows(served), np.log(cycles[served]))
+        theta = fit_effects(design.rows(served), measured[served])
         held = groups[at] == group
         latency[held] = (np.exp(design.predict(theta)) / clock_hz)[at[held]]
     return latency

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tinysim.deploy.deployment import Deployment as Deployment
     from tinysim.deploy.deployment import deploy as deploy
+    from tinysim.deploy.fit import fit_memory as fit_memory
     from tinysim.device.library import list_devices as list_devices
     from tinysim.device.library import list_runtimes as list_runtimes
     from tinysim.device.library import load_device as load_device
@@ -34,6 +35,7 @@ _HOMES = {
     "Network": "tinysim.network.graph",
     "deploy": "tinysim.deploy.deployment",
     "estimate": "tinysim.estimate.engine",
+    "fit_memory": "tinysim.deploy.fit",
     "list_devices": "tinysim.device.library",
     "list_networks": "tinysim.network.load",
     "list_runtimes": "tinysim.device.library",

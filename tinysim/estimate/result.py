@@ -11,6 +11,7 @@ import numpy as np
 
 from tinysim.deploy.costs import LayerCosts
 from tinysim.deploy.deployment import Deployment
+from tinysim.deploy.fit import misfits
 from tinysim.deploy.prices import power_spread
 from tinysim.errors import InputError, nearest
 from tinysim.estimate.interval import conformal_factor, energy_factor
@@ -154,9 +155,14 @@ class Estimate:
         )
 
     @property
+    def fits(self) -> bool:
+        """Whether arena and flash fit their memories (`deployment.check_fit()` says what would help)."""
+        return not misfits(self.deployment)
+
+    @property
     def gaps(self) -> tuple[str, ...]:
-        """Figures that are unknown and what they withhold."""
-        code = (
+        """Figures that are unknown and what they withhold, and what does not fit its memory."""
+        code = misfits(self.deployment) + (
             ()
             if self.memory.code_bytes is not None
             else (f"code size of {self.runtime} is unknown: flash total withheld",)

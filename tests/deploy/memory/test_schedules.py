@@ -11,7 +11,7 @@ from tinysim.deploy.memory import (
     MemoryPolicy,
     channel_buffers,
     channel_segments,
-    fit_memory,
+    cheapest_schedule,
     lifetimes,
     live_bytes,
     memory_schedules,
@@ -157,21 +157,21 @@ def test_channel_groups():
         assert plan(buffers).head_bytes >= live_bytes(buffers).max()
 
 
-def test_fit_memory_takes_the_cheapest_that_fits():
+def test_cheapest_schedule_takes_the_cheapest_that_fits():
     network = mcunet_vww1()
     plain = plan_arena(network, TINYENGINE).peak_bytes
-    assert fit_memory(network, plain, TINYENGINE).kind == "layers"
-    smaller = fit_memory(network, plain - 1, TINYENGINE)
+    assert cheapest_schedule(network, plain, TINYENGINE).kind == "layers"
+    smaller = cheapest_schedule(network, plain - 1, TINYENGINE)
     assert smaller.peak_bytes < plain
     assert smaller.overhead == 0
     known = [s for s in memory_schedules(network, TINYENGINE) if s.peak_bytes <= 60000 and s.kind == "patches"]
-    cheapest = fit_memory(network, 60000, TINYENGINE, cost=lambda s: s.overhead if s.kind == "patches" else 9)
+    cheapest = cheapest_schedule(network, 60000, TINYENGINE, cost=lambda s: s.overhead if s.kind == "patches" else 9)
     assert cheapest.overhead == min(s.overhead for s in known)
 
 
 def test_does_not_fit_names_need_have_and_ways_out():
     with pytest.raises(DoesNotFit, match=r"needs 100,708 B, 1,000 B are there; smallest found: .* by .*; .* by "):
-        fit_memory(mobilenet_v1(), 1000)
+        cheapest_schedule(mobilenet_v1(), 1000)
 
 
 def test_splits_are_explained():
@@ -198,4 +198,4 @@ def test_reordering_is_among_the_schedules():
     network = b.done()
     found = {s.kind: s for s in memory_schedules(network, BARE)}
     assert found["reordered"].peak_bytes < found["layers"].peak_bytes
-    assert fit_memory(network, found["layers"].peak_bytes - 1, BARE).kind == "reordered"
+    assert cheapest_schedule(network, found["layers"].peak_bytes - 1, BARE).kind == "reordered"

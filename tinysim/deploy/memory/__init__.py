@@ -3,7 +3,7 @@
 from tinysim.deploy.memory.batch import batch_greedy_heads, batch_live_peaks, chain_peak_bytes
 from tinysim.deploy.memory.buffers import Buffers, lifetimes, live_bytes
 from tinysim.deploy.memory.channels import channel_buffers, channel_segments
-from tinysim.deploy.memory.fit import MemorySchedule, fit_memory, memory_schedules
+from tinysim.deploy.memory.fit import MemorySchedule, cheapest_schedule, memory_schedules
 from tinysim.deploy.memory.flash import WEIGHT_STORAGE, flatbuffer_bytes, parameter_bytes, weight_flash_bytes
 from tinysim.deploy.memory.greedy import greedy_plan
 from tinysim.deploy.memory.in_place import IN_PLACE_RULES, tie_in_place
@@ -32,9 +32,9 @@ __all__ = [
     "chain_peak_bytes",
     "channel_buffers",
     "channel_segments",
+    "cheapest_schedule",
     "cmsis_nn_scratch_bytes",
     "cp_sat_plan",
-    "fit_memory",
     "flatbuffer_bytes",
     "greedy_plan",
     "least_peak_order",

@@ -1,9 +1,9 @@
-"""`fit_memory`: the cheapest way to run a network within a given memory."""
+"""`cheapest_schedule`: the cheapest way to run a network within a given memory."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tinysim.deploy.memory.buffers import Buffers
 from tinysim.deploy.memory.channels import channel_buffers, channel_segments
@@ -14,7 +14,7 @@ from tinysim.deploy.memory.reorder import least_peak_order, reordered
 from tinysim.errors import DoesNotFit
 from tinysim.network.graph import Network
 
-__all__ = ["MemorySchedule", "fit_memory", "memory_schedules"]
+__all__ = ["MemorySchedule", "cheapest_schedule", "memory_schedules"]
 
 #: grids that the search tries, rows by columns
 GRIDS = ((2, 1), (2, 2), (3, 1), (3, 3), (4, 1), (4, 4), (6, 6), (8, 1))
@@ -38,6 +38,10 @@ class MemorySchedule:
     columns: int = 1
     order: tuple[int, ...] = ()
     """order of the operators, if reordered"""
+    macs: tuple[int, ...] = field(default=(), repr=False)
+    """multiply-accumulates of each operator, repeated ones included; empty if nothing is repeated"""
+    latency_s: float | None = None
+    """time of an inference, if priced on a device"""
 
     @property
     def peak_bytes(self) -> int:
@@ -46,8 +50,13 @@ class MemorySchedule:
 
 
 def memory_schedules(network: Network, policy: MemoryPolicy) -> Iterator[MemorySchedule]:
-    """All schedules the search knows for a network, in no order: layers as they are, other orders, partial ones."""
+    """All schedules the search knows for a network, in no order: layers as they are, other orders, partial ones.
+
+    The search of an optimal planner is cut short, so that hundreds of plans take seconds.
+    """
     plain = plan_arena(network, policy)
+    if policy.planner == "optimum":
+        policy = replace(policy, planner="near-optimum")
     yield MemorySchedule("layers", "layer by layer", plain)
     found = least_peak_order(network)
     if found.order != tuple(range(len(network.ops))):
@@ -70,10 +79,12 @@ def memory_schedules(network: Network, policy: MemoryPolicy) -> Iterator[MemoryS
                 work = patch_work(network, split, rows, columns)
                 plan = planned(patch_buffers(network, work, split, alignment=policy.alignment))
                 detail = f"{rows} x {columns} patches through the first {split} operators"
-                yield MemorySchedule("patches", detail, plan, work.overhead, split, rows, columns)
+                yield MemorySchedule(
+                    "patches", detail, plan, work.overhead, split, rows, columns, macs=tuple(work.macs.tolist())
+                )
 
 
-def fit_memory(
+def cheapest_schedule(
     network: Network,
     sram_bytes: int,
     policy: MemoryPolicy | None = None,
@@ -82,12 +93,14 @@ def fit_memory(
 ) -> MemorySchedule:
     """The cheapest schedule whose arena fits, by `cost` (default: repeated multiply-accumulates), then by arena.
 
+    Layer by layer, if that fits: no other schedule does less work.
+
     Raises:
         DoesNotFit: none does; the message names need, have and the three smallest schedules.
     """
     policy = policy or MemoryPolicy()
     plain = plan_arena(network, policy)
-    if plain.peak_bytes <= sram_bytes and cost is None:
+    if plain.peak_bytes <= sram_bytes:
         return MemorySchedule("layers", "layer by layer", plain)
     known = list(memory_schedules(network, policy))
     price = cost or (lambda schedule: schedule.overhead)

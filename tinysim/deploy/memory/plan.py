@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,6 +40,7 @@ PLANNERS: dict[str, Callable[[Buffers], Packing]] = {
     "greedy-by-size": _with_liveness_bound(greedy_by_size),
     "best-fit": _with_liveness_bound(best_fit),
     "optimum": optimum_plan,
+    "near-optimum": partial(optimum_plan, repairs=24, node_limit=300),
 }
 
 

@@ -84,19 +84,16 @@ class Deployment:
         """Check that the arena and the flash fit their memories.
 
         Raises:
-            DoesNotFit: the message names memory, need and have.
+            DoesNotFit: the message names memory, need, have and the three cheapest ways out.
         """
-        place = self.target.placement
-        needs = (
-            (place.activations, self.arena.peak_bytes, "arena"),
-            (place.weights, self.flash.total_bytes, "model and code"),
-        )
-        for memory, need, what in needs:
-            if memory.size.known and need is not None and need > memory.size.si:
-                raise DoesNotFit(
-                    f"{self.network.name} on {self.target.device.name}: the {what} needs {need:,} B of {memory.name}, "
-                    f"which has {int(memory.size.si):,} B"
-                )
+        from tinysim.deploy.fit import misfits, ways_out  # the search is only needed where something does not fit
+
+        wrong = misfits(self)
+        if wrong:
+            memory = self.target.placement.activations
+            small = memory.size.known and self.arena.peak_bytes > memory.size.si
+            ways = "; ways out: " + ", ".join(map(str, ways_out(self))) if small else ""
+            raise DoesNotFit(f"{self.network.name} on {self.target.device.name}: {'; '.join(wrong)}{ways}")
 
 
 def deploy(

@@ -81,6 +81,29 @@ def test_yaml_and_tflite(name: str) -> None:
         same(read_tflite(tflite_bytes(network)), network)
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.filterwarnings("ignore")
+def test_exported_programs(name: str) -> None:
+    make, shape = MODULES[name]
+    program = torch.export.export(make().eval(), (torch.zeros(shape),))
+    same(load_network(program), REFERENCES[name]())
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_export_is_asked_where_the_quick_way_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("not this way")
+
+    monkeypatch.setattr("tinysim.network.frameworks.torch_reader._by_fx", fails)
+    for name in ("resnet8", "gru"):
+        make, shape = MODULES[name]
+        module = make()
+        same(from_torch(module, shape), REFERENCES[name]())
+        assert all(part.training for part in module.modules())
+    with pytest.raises(NetworkError, match=r"Branching: cannot be traced .* not this way"):
+        from_torch(Branching(), (1, 8))
+
+
 def test_values_and_sparsity_come_along() -> None:
     layer = torch.nn.Conv2d(2, 4, 3)
     with torch.no_grad():
@@ -195,6 +218,40 @@ def test_shape_arithmetic_is_folded() -> None:
     shape = g.op("Concat", batch, g.constant(np.array([-1])), axis=0)
     network = read_onnx(g.model(g.op("Reshape", "x", shape)).SerializeToString())
     assert network.tensors[network.outputs[0]].shape == (1, 192)
+
+
+def spelled_gelu(g: Onnx, x: str, form: str) -> str:
+    one, half = g.constant(np.float32(1)), g.constant(np.float32(0.5))
+    if form == "times":
+        inner = g.op("Mul", g.constant(np.float32(0.5**0.5)), x)
+    else:
+        inner = g.op("Div", x, g.constant(np.float32(2**0.5)))
+    plus = g.op("Add", g.op("Erf", inner), one)
+    if form == "half first":
+        return g.op("Mul", g.op("Mul", x, half), plus)
+    if form == "half inside":
+        return g.op("Mul", g.op("Mul", plus, half), x)
+    return g.op("Mul", g.op("Mul", x, plus), half)
+
+
+@pytest.mark.parametrize("form", ["half last", "times", "half first", "half inside"])
+def test_gelu_spelled_with_erf(form: str) -> None:
+    g = Onnx((1, 9, 16))
+    x = spelled_gelu(g, g.op("MatMul", "x", g.weights(16, 32)), form)
+    network = read_onnx(g.model(g.op("MatMul", x, g.weights(32, 16))).SerializeToString())
+    assert network.table().kind_names == ["fully_connected", "gelu", "fully_connected"]
+
+
+def test_what_else_reads_a_part_of_gelu_keeps_it() -> None:
+    g = Onnx((1, 4))
+    inner = g.op("Div", "x", g.constant(np.float32(2**0.5)))
+    plus = g.op("Add", g.op("Erf", inner), g.constant(np.float32(1)))
+    y = g.op("Mul", g.op("Mul", "x", plus), g.constant(np.float32(0.5)))
+    network = read_onnx(g.model(g.op("Add", y, inner)).SerializeToString())
+    assert network.table().kind_names == ["div", "gelu", "add"]
+    other = Onnx((1, 4))
+    with pytest.raises(UnsupportedOperator, match=r"operator 0 \(Erf\)"):
+        read_onnx(other.model(other.op("Erf", "x")).SerializeToString())
 
 
 def broken(change: str) -> bytes:

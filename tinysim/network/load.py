@@ -55,11 +55,11 @@ _READERS: dict[str, Reader] = {
 def load_network(
     source: Any, *, input_shape: Sequence[int] | Sequence[Sequence[int]] | None = None, allow_unknown: bool = False
 ) -> Network:
-    """Read a model file, build a network of the zoo by name, or convert a module of PyTorch or a model of Keras.
+    """Read a model file, build a network of the zoo by name, or convert a model of PyTorch or Keras.
 
     What looks like a path (a separator, a known suffix, or an existing file) is read as one; `list_networks` lists the
-    names of the zoo. A PyTorch module needs `input_shape`, channels first. With `allow_unknown`, operators of a TFLite
-    file that nothing prices count as data movement.
+    names of the zoo. A PyTorch module needs `input_shape`, channels first; an exported program has it. With
+    `allow_unknown`, operators of a TFLite file that nothing prices count as data movement.
 
     Raises:
         UnknownNetwork: neither a file nor a name of the zoo; offers the nearest names.
@@ -90,7 +90,7 @@ def _from_memory(model: Any, input_shape: Any) -> Network:
         return from_keras(model)
     from tinysim.network.frameworks.torch_reader import from_torch
 
-    if hasattr(model, "named_parameters") and input_shape is None:
+    if hasattr(model, "modules") and input_shape is None:
         raise NetworkError(f"{type(model).__name__}: a PyTorch module needs input_shape, such as (1, 3, 96, 96)")
     return from_torch(model, input_shape or ())
 

@@ -16,6 +16,7 @@ from tinysim.errors import NetworkError, UnsupportedOperator, nearest
 from tinysim.network.builder import Builder
 from tinysim.network.frameworks.channels_first import ChannelsFirst, Value
 from tinysim.network.frameworks.onnx_constants import FOLDABLE, fold
+from tinysim.network.frameworks.onnx_gelu import with_gelu
 from tinysim.network.frameworks.onnx_integer import INTEGER_OPERATORS
 from tinysim.network.frameworks.onnx_operators import OPERATORS, Node
 from tinysim.network.graph import Network
@@ -89,7 +90,7 @@ class _Import:
         if shapes:
             known = [given.name for given in graph.input]
             raise NetworkError(f"{self.label}: no input {next(iter(shapes))!r}; {nearest(next(iter(shapes)), known)}")
-        for index, node in enumerate(graph.node):
+        for index, node in enumerate(with_gelu(graph.node, self.values)):
             self._node(index, node)
         outputs = [self._found(f"{self.label}: output", out.name) for out in graph.output]
         made = [self.to.plain(v) for v in outputs if isinstance(v, Value)]

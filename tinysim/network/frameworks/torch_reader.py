@@ -1,6 +1,7 @@
 """PyTorch modules: traced on fake tensors to ATen operators, which become tinysim's; the module is left as it was.
 
-Needs the extra `torch`. Tracing runs the module's `forward` on tensors without data; nothing is unpickled.
+Needs the extra `torch`. Tracing runs the module's `forward` on tensors without data; nothing is unpickled. The quick
+way is `make_fx`; where it fails, `torch.export` is asked, and its exported programs are read too.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ __all__ = ["from_torch"]
 Shape = Sequence[int]
 
 
-def from_torch(module: torch.nn.Module, input_shape: Shape | Sequence[Shape], *, name: str = "") -> Network:
-    """The network of a PyTorch module in evaluation mode, in float32.
+def from_torch(model: Any, input_shape: Shape | Sequence[Shape] = (), *, name: str = "") -> Network:
+    """The network of a PyTorch module in evaluation mode, or of a `torch.export.ExportedProgram`, in float32.
 
-    `input_shape` is the shape of the input, batch and channels first, or a list of shapes if there are several.
+    `input_shape` is the shape of a module's input, batch and channels first, or a list of shapes if there are several;
+    a program has its own.
 
     Raises:
         NetworkError: torch is missing, the module does not run on that shape, or its control flow depends on data.
@@ -36,11 +38,14 @@ def from_torch(module: torch.nn.Module, input_shape: Shape | Sequence[Shape], *,
         import torch
     except ImportError as error:
         raise NetworkError("reading PyTorch modules needs the extra 'torch': pip install tinysim[torch]") from error
-    if not isinstance(module, torch.nn.Module):
-        raise NetworkError(f"expected a torch.nn.Module, found {type(module).__name__}; pickles are not read")
-    shapes = [input_shape] if all(isinstance(n, int) for n in input_shape) else list(input_shape)
-    label = name or type(module).__name__
-    graph, values = _trace(module, [tuple(shape) for shape in shapes], label)  # type: ignore[arg-type]
+    label = name or type(model).__name__
+    if isinstance(model, torch.export.ExportedProgram):
+        graph, values = _of_program(model)
+    elif isinstance(model, torch.nn.Module):
+        shapes = [input_shape] if all(isinstance(n, int) for n in input_shape) else list(input_shape)
+        graph, values = _trace(model, [tuple(shape) for shape in shapes], label)  # type: ignore[arg-type]
+    else:
+        raise NetworkError(f"expected a torch.nn.Module, found {type(model).__name__}; pickles are not read")
     return fuse(_Import(label).network(graph, values))
 
 
@@ -49,27 +54,57 @@ def _trace(module: torch.nn.Module, shapes: list[tuple[int, ...]], label: str) -
     import warnings
 
     import torch
-    from torch.fx.experimental.proxy_tensor import make_fx
 
-    state: dict[str, Any] = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     modes = {m: m.training for m in module.modules()}
-
-    def forward(values: list[Any], *inputs: Any) -> Any:
-        return torch.func.functional_call(module, dict(zip(state, values, strict=True)), inputs)
-
-    trace = make_fx(forward, tracing_mode="fake", pre_dispatch=True, _allow_non_fake_inputs=True)
+    inputs = tuple(torch.zeros(shape) for shape in shapes)
     try:
         module.eval()
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
-            traced = trace(list(state.values()), *(torch.zeros(shape) for shape in shapes))
-    except Exception as error:  # torch raises what it likes; a user gets one sentence
-        reason = " ".join(str(error).split())[:200]
-        raise NetworkError(f"{label}: cannot be traced on input shape {shapes}: {reason}") from error
+            try:
+                return _by_fx(module, inputs)
+            except Exception as error:  # torch raises what it likes
+                first = " ".join(str(error).split())[:200]
+            try:
+                return _of_program(torch.export.export(module, inputs))
+            except Exception as error:  # the quick way's reason is the plainer one
+                raise NetworkError(f"{label}: cannot be traced on input shape {shapes}: {first}") from error
     finally:
         for part, training in modes.items():
             part.training = training
-    return traced, [*state.values(), *shapes]
+
+
+def _by_fx(module: torch.nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, list[Any]]:
+    import torch
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    state: dict[str, Any] = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+    def forward(values: list[Any], *given: Any) -> Any:
+        return torch.func.functional_call(module, dict(zip(state, values, strict=True)), given)
+
+    trace = make_fx(forward, tracing_mode="fake", pre_dispatch=True, _allow_non_fake_inputs=True)
+    shapes = [tuple(x.shape) for x in inputs]
+    return trace(list(state.values()), *inputs), [*state.values(), *shapes]
+
+
+def _of_program(program: Any) -> tuple[Any, list[Any]]:
+    """Graph of an exported program, and what its placeholders hold."""
+    signature = program.graph_signature
+    weights = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+    constants = signature.inputs_to_lifted_tensor_constants
+    held: list[Any] = []
+    for node in program.graph_module.graph.nodes:
+        if node.op != "placeholder":
+            continue
+        if node.name in constants:
+            held.append(program.constants[constants[node.name]])
+        elif node.name in weights:
+            name = weights[node.name]
+            held.append(program.state_dict[name] if name in program.state_dict else program.constants[name])
+        else:
+            held.append(tuple(int(n) for n in node.meta["val"].shape))
+    return program.graph_module, held
 
 
 class _Import:

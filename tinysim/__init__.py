@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tinysim.device.spec import Device as Device
     from tinysim.estimate.engine import estimate as estimate
     from tinysim.estimate.result import Estimate as Estimate
+    from tinysim.explore.cost_model import CostModel as CostModel
     from tinysim.network.graph import Network as Network
     from tinysim.network.load import list_networks as list_networks
     from tinysim.network.load import load_network as load_network
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CostModel": "tinysim.explore.cost_model",
     "Deployment": "tinysim.deploy.deployment",
     "Device": "tinysim.device.spec",
     "Estimate": "tinysim.estimate.result",

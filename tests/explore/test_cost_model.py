@@ -1,0 +1,135 @@
+"""The cost model says what `ts.estimate` says, to the last bit, one network at a time and in batches."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinysim as ts
+from tinysim.deploy.memory import greedy_plan
+from tinysim.errors import InputError, NetworkError
+from tinysim.explore.cost_model import COLUMNS, CostModel
+from tinysim.explore.encoded import encode_table
+from tinysim.explore.heads import greedy_heads
+from tinysim.explore.layers import add, conv, depthwise, head
+from tinysim.explore.space import Gene, SearchSpace, Slot
+from tinysim.explore.spaces import SPACES, ds_cnn, mixed_precision
+
+DEVICE, RUNTIME = "nucleo-l4r5zi", "tflm-cmsis-nn"
+
+
+def estimated(network: ts.Network, device: str = DEVICE, runtime: str = RUNTIME) -> tuple[Any, ...]:
+    e = ts.estimate(network, device, runtime)
+    return e.latency_s, e.energy_j, e.memory.sram_peak_bytes, e.memory.flash_bytes, e.macs
+
+
+@pytest.fixture(scope="module")
+def model() -> CostModel:
+    return CostModel(DEVICE, RUNTIME)
+
+
+@pytest.mark.parametrize("name", sorted(SPACES))
+def test_batch_equals_estimates(name: str, model: CostModel) -> None:
+    space = SPACES[name]()
+    vectors = space.sample(40 if name == "ds-cnn" else 12, seed=3)
+    frame = model.batch(space.encode(vectors))
+    assert tuple(frame.columns) == COLUMNS
+    for row, vector in zip(frame.itertuples(index=False), vectors, strict=True):
+        assert tuple(row) == estimated(space.network(vector))
+
+
+def test_a_thousand_networks_give_the_same_alone(model: CostModel) -> None:
+    space = ds_cnn()
+    encoded = space.encode(space.sample(1000, seed=1))
+    frame = model.batch(encoded)
+    for i in range(1000):
+        assert tuple(model(encoded[i : i + 1]).to_dict().values()) == tuple(frame.iloc[i])
+
+
+def test_tables_give_what_encodings_give(model: CostModel) -> None:
+    space = SPACES["mobilenet-v2"]()
+    encoded = space.encode(space.sample(50, seed=2))
+    frame = model.batch(encoded)
+    assert model.batch(encoded.table(), skips=encoded.skips()).equals(frame)
+    assert model.batch(encoded.table()).equals(frame)  # skips are found again: no block is without expansion
+    assert model.batch([encoded[:20].table(), encoded[20:].table()]).equals(frame)
+
+
+@pytest.mark.parametrize("name", ["kws", "ad", "mobilenet-v1-0.25-96", "mobilenet-v2-0.35-96"])
+def test_zoo_networks_equal_their_tables_but_for_names(name: str, model: CostModel) -> None:
+    network = ts.load_network(name)
+    cost, chain = model(network), model(network.table())
+    assert tuple(cost.to_dict().values()) == estimated(network)
+    assert model(network) is cost
+    assert (chain.latency_s, chain.energy_j, chain.sram_peak_bytes, chain.macs) == (
+        cost.latency_s, cost.energy_j, cost.sram_peak_bytes, cost.macs,
+    )  # fmt: skip
+    # the file holds the tensors' names, which a table does not know
+    assert chain.flash_bytes == pytest.approx(cost.flash_bytes, rel=0.01)
+
+
+@pytest.mark.parametrize("runtime", ["tflm-reference", "x-cube-ai-7.1", "microtvm-cmsis-nn"])
+def test_every_way_of_planning_memory(runtime: str) -> None:
+    model, space = CostModel(DEVICE, runtime), ds_cnn()
+    vectors = space.sample(3, seed=4)
+    for row, vector in zip(model.batch(space.encode(vectors)).itertuples(index=False), vectors, strict=True):
+        expected = [np.nan if v is None else v for v in estimated(space.network(vector), runtime=runtime)]
+        np.testing.assert_array_equal(tuple(row), expected)
+
+
+def test_mixed_precision(model: CostModel) -> None:
+    rows = [conv(32, 32, 3, 8, 3, 2), depthwise(16, 16, 8), conv(16, 16, 8, 8), add(16, 16, 8, 3), *head(16, 16, 8, 10)]
+    space = mixed_precision(rows)
+    vectors = space.sample(20, seed=5)
+    frame = model.batch(space.encode(vectors))
+    for row, vector in zip(frame.itertuples(index=False), vectors, strict=True):
+        assert tuple(row) == estimated(space.network(vector))
+    smallest, largest = (model(space.encode(np.full(len(space.genes), i))) for i in (2, 0))
+    assert smallest.flash_bytes is not None
+    assert largest.flash_bytes is not None
+    assert smallest.flash_bytes < largest.flash_bytes
+
+
+def test_greedy_heads_are_those_of_the_planner() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        n = int(rng.integers(2, 40))
+        first = np.sort(rng.integers(0, n, n))
+        last = first + rng.integers(0, 4, n)
+        sizes = 16 * rng.integers(0, 60, (30, n))
+        heads = greedy_heads(sizes, first, last)
+        for size, found in zip(sizes, heads, strict=True):
+            assert found == (greedy_plan(size, first, last) + size).max()
+
+
+def test_an_own_space_and_its_errors() -> None:
+    width = Gene("width", (8, 16))
+    slots = (
+        Slot(("width",), lambda c: [conv(32, 32, 3, c, 3, 2)]),
+        Slot(("width",), lambda c: head(16, 16, c, 10)),
+    )
+    space = SearchSpace("mine", (width,), slots)
+    assert space.size == 2
+    assert space.decode([1]) == {"width": 16}
+    assert space.vectors(0, 2).tolist() == [[0], [1]]
+    assert space.network([1]).macs == 16 * 16 * 27 * 16 + 160
+    with pytest.raises(InputError, match=r"vector 0: width = 2 is outside 0\.\.1"):
+        space.encode([2])
+    with pytest.raises(InputError, match="expected whole numbers of shape"):
+        space.encode([0.5])
+    with pytest.raises(InputError, match="depends on 'depth', which is no gene"):
+        SearchSpace("mine", (width,), (Slot(("depth",), lambda d: []),))
+
+
+def test_tables_that_are_no_chains(model: CostModel) -> None:
+    table = ts.load_network("kws").table()
+    with pytest.raises(NetworkError, match="sorted by `network`"):
+        encode_table(table.replace(network=np.arange(len(table))[::-1]))
+    with pytest.raises(NetworkError, match="none of the 16 rows before it makes one"):
+        model(
+            table.replace(
+                n_inputs=np.r_[1, 2, np.ones(len(table) - 2)], in2_elements=np.r_[0, 7, np.zeros(len(table) - 2)]
+            )
+        )
+    with pytest.raises(InputError, match="one network at a time"):
+        model(ts.LayerTable.concat([table, table]))

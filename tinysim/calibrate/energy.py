@@ -12,7 +12,7 @@ Robust: beyond 1.5 standard deviations a residual counts linearly (Charbonnier e
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysim.calibrate.rows import load_rows, suite_rows
+from tinysim.calibrate.rows import suite_rows
 from tinysim.cost.energy import issue_time
 from tinysim.deploy.costs import layer_costs
 from tinysim.deploy.deployment import priced_rows, runtime_network
@@ -29,6 +29,7 @@ from tinysim.deploy.target import resolve_target
 from tinysim.device.effects import Key
 from tinysim.device.library import load_device
 from tinysim.device.power_effects import PRIOR_SHARE, power_keys, reference_points, sheet_points
+from tinysim.errors import InputError, nearest
 from tinysim.estimate.interval import conformal_factor, energy_factor
 from tinysim.network.load import load_network
 
@@ -42,6 +43,8 @@ __all__ = ["PowerRows", "energy_rows", "fit_power", "out_of_fold_power", "valida
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+#: A network on a board with a stack; a network; an MCU.
+SPLITS = ("cell", "network", "board")
 #: Standard deviation of a measured power that the effects do not explain [ln], and where its loss turns linear.
 NOISE_LN = 0.02
 _LINEAR = 1.5
@@ -73,6 +76,16 @@ class PowerRows:
     def board(self) -> tuple[str, ...]:
         """Board of each row."""
         return tuple(self.table["device"])
+
+    def groups(self, split: str) -> NDArray[np.str_]:
+        """What a split leaves out together: the cell, the network or the MCU of each row, shape (n,).
+
+        Raises:
+            InputError: no such split.
+        """
+        if split not in SPLITS:
+            raise InputError(f"unknown split {split!r}; {nearest(split, SPLITS)}")
+        return np.array(self.chip if split == "board" else self.table[split], dtype=str)
 
     @property
     def power_w(self) -> Floats:
@@ -186,13 +199,13 @@ def predict_power(rows: PowerRows, effects: Mapping[Key, float]) -> Floats:
 
 
 def out_of_fold_power(rows: PowerRows, split: str) -> Floats:
-    """Power of every row, fitted without its network (`network`) or its MCU (`board`), shape (n,) [W].
+    """Power of every row, fitted without its cell, network, or MCU (split `board`), shape (n,) [W].
 
     Without its MCU, a row without a data-sheet current cannot be predicted: not a number. Those rows do not serve the
     fit either, as their reference is their own measurement.
     """
-    groups = np.array(rows.table["network"] if split == "network" else rows.chip)
-    served = np.ones(len(groups), dtype=bool) if split == "network" else rows.sheet
+    groups = rows.groups(split)
+    served = rows.sheet if split == "board" else np.ones(len(groups), dtype=bool)
     power = np.full(len(groups), np.nan)
     for group in np.unique(groups[served]):
         held = groups == group
@@ -201,63 +214,64 @@ def out_of_fold_power(rows: PowerRows, split: str) -> Floats:
 
 
 def out_of_fold_latency(rows: PowerRows, split: str) -> Floats:
-    """Latency of every row, its stack's coefficients fitted without its network or its MCU, shape (n,) [s]."""
-    from tinysim.calibrate.features import ln_cycles, row_features, row_levels
-    from tinysim.calibrate.fit import Design, fit_effects
+    """Latency of every row, the coefficients of all suites fitted without its cell, network or MCU, shape (n,) [s]."""
+    from tinysim.calibrate.fit import fit_effects
+    from tinysim.calibrate.validate import dataset
 
-    table = load_rows()
-    measured = ln_cycles(table)
-    clock_hz = np.exp(measured) / (table["latency_ms"].to_numpy(dtype=np.float64) * 1e-3)
-    design = Design.of(row_levels(table), row_features(table))
-    chips = np.array([_chip(load_device(device)) for device in table["device"]])
-    groups = np.array(table["network"] if split == "network" else chips)
-    position = {name: i for i, name in enumerate(table["id"])}
+    data = dataset()
+    chips = np.array([_chip(load_device(device)) for device in data.rows["device"]])
+    groups = chips if split == "board" else data.groups(split)
+    position = {name: i for i, name in enumerate(data.rows["id"])}
     at = np.array([position[name] for name in rows.table["id"]])
-    latency = np.full(len(at), np.nan)
+    start = fit_effects(data.design, data.ln_cycles)
+    ratio = np.full(len(at), np.nan)
     for group in np.unique(groups[at]):
-        served = groups != group
-        theta = fit_effects(design.rows(served), measured[served])
-        held = groups[at] == group
-        latency[held] = (np.exp(design.predict(theta)) / clock_hz)[at[held]]
+        held, served = groups[at] == group, groups != group
+        theta = fit_effects(data.design.rows(served), data.ln_cycles[served], start=start)
+        ratio[held] = (data.design.predict(theta) - data.ln_cycles)[at[held]]
+    latency: Floats = rows.latency_s * np.exp(ratio)
     return latency
 
 
-def validate_energy(*, predicted_latency: bool = True) -> pd.DataFrame:
+def validate_energy(*, splits: Sequence[str] = SPLITS, predicted_latency: bool = True) -> pd.DataFrame:
     """Errors of predicted energy by split, with measured and with predicted latency, beside those of baselines.
 
-    Columns: split (network, board), latency (measured, predicted), model (effects; power of the board, the mean of its
-    other rows; data sheet current), n, mape, median, p90 [1], coverage of the 90 % interval.
-    predicted_latency: whether to refit the latencies too (ten times as long).
+    Columns: split (cell, network, board), latency (measured, predicted), model (effects; power of the board, the mean
+    of its other rows; data sheet current), n, mape, median, p90 [1], coverage of the 90 % interval.
+    predicted_latency: whether to refit the latencies too, which takes minutes.
+
+    Raises:
+        InputError: no such split.
     """
     import pandas as pd
 
     rows = energy_rows()
-    networks, chips = np.array(rows.table["network"]), np.array(rows.chip)
     found = []
-    for split, groups in (("network", networks), ("board", chips)):
+    for split in splits:
         models = {"effects": out_of_fold_power(rows, split)}
-        if split == "network":
-            models["power of the board"] = _mean_power(rows)
+        if split != "board":
+            models["power of the board"] = _mean_power(rows, rows.groups(split))
         models["data sheet current"] = np.where(rows.sheet, rows.reference_w, np.nan)
         latencies = {"measured": rows.latency_s}
         if predicted_latency:
             latencies["predicted"] = out_of_fold_latency(rows, split)
         for latency, seconds in latencies.items():
             for model, power in models.items():
-                errors = np.log(rows.energy_j / (power * seconds))
                 covered = None
                 if model == "effects":
-                    powers = np.log(rows.power_w / power)
-                    covered = _coverage(np.log(rows.latency_s / seconds), powers, groups)
-                found.append({"split": split, "latency": latency, "model": model} | _score(errors, covered))
+                    covered = _coverage(
+                        np.log(rows.latency_s / seconds), np.log(rows.power_w / power), rows.groups(split)
+                    )
+                score = _score(np.log(rows.energy_j / (power * seconds)), covered)
+                found.append({"split": split, "latency": latency, "model": model} | score)
     return pd.DataFrame(found)
 
 
-def _mean_power(rows: PowerRows) -> Floats:
-    """Mean power of the other networks' rows of a board, at the supply of the row, shape (n,) [W]."""
-    networks, boards = np.array(rows.table["network"]), np.array(rows.board)
+def _mean_power(rows: PowerRows, groups: NDArray[Any]) -> Floats:
+    """Mean power of a board's rows in other groups, at the supply of the row, shape (n,) [W]."""
+    boards = np.array(rows.board)
     over = rows.power_w / rows.reference_w
-    means = [over[(boards == board) & (networks != net)].mean() for board, net in zip(boards, networks, strict=True)]
+    means = [over[(boards == board) & (groups != group)].mean() for board, group in zip(boards, groups, strict=True)]
     power: Floats = rows.reference_w * np.array(means)
     return power
 

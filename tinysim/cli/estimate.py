@@ -19,6 +19,9 @@ __all__ = ["command"]
 @click.option("--weights-in", help="Memory that holds the weights, by name.")
 @click.option("--activations-in", help="Memory that holds the arena, by name.")
 @click.option("--code-in", help="Memory that holds the code, by name.")
+@click.option("--supply", type=Quantity("V"), help='Supply voltage, e.g. "3.0 V"; the board\'s by default.')
+@click.option("--regulator", type=click.Choice(["ldo", "smps", "none"]), help="Converter between supply and core.")
+@click.option("--temperature", type=float, help="Junction temperature in degrees Celsius; 25 by default.")
 @click.option("--level", default=0.9, show_default=True, help="Level of the prediction interval.")
 @click.option("--allow-unknown", is_flag=True, help="Price unknown operators as data movement.")
 @click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Write a row per layer.")
@@ -31,6 +34,9 @@ def command(
     weights_in: str | None,
     activations_in: str | None,
     code_in: str | None,
+    supply: float | None,
+    regulator: str | None,
+    temperature: float | None,
     level: float,
     allow_unknown: bool,
     csv_file: Path | None,
@@ -50,7 +56,16 @@ def command(
 
     network = load_network(model, allow_unknown=allow_unknown)
     result = estimate(
-        network, device, runtime, clock_hz=clock, weights_in=weights_in, activations_in=activations_in, code_in=code_in
+        network,
+        device,
+        runtime,
+        clock_hz=clock,
+        weights_in=weights_in,
+        activations_in=activations_in,
+        code_in=code_in,
+        supply_v=supply,
+        regulator=regulator,
+        temperature_c=temperature,
     )
     if csv_file is not None:
         write_text(csv_file, result.to_frame().to_csv())

@@ -83,11 +83,13 @@ def energy_prices(
     volts, through = _supply(board, supply_v, regulator)
     reference_w = reference_power(board, points, clock_hz, supply_v=volts, regulator=through)
     power_w = reference_w * power_factor(runtime, board, effects, sheet=sheet)
-    leak_a, idle_a = _leakage_a(board), _idle_a(board)
-    heated = 0.0 if temperature_c is None else leak_a * volts * (leakage_scale(temperature_c).item() - 1.0)
+    heated = 0.0 if temperature_c is None else _leakage_a(board) * volts * (leakage_scale(temperature_c).item() - 1.0)
+    idle_w = supply_power(
+        _idle_a(board), rated_v=volts, regulator=board.power.regulator, supply_v=volts, to=through
+    ).item()
     prices = EnergyPrices(
         power_w=power_w + heated,
-        static_w=min(idle_a * volts, 0.5 * power_w) + heated,
+        static_w=min(idle_w, 0.5 * power_w) + heated,
         sram_byte_j=_byte_price(activations),
         flash_byte_j=_byte_price(weights),
         instruction_share=instruction_share(board, effects) * power_w / (power_w + heated),

@@ -17,12 +17,15 @@ __all__ = ["cli", "main"]
 #: subcommand -> (module, one line of help)
 COMMANDS = {
     "battery": ("tinysim.cli.battery", "How long does a battery last, and what eats it?"),
+    "calibrate": ("tinysim.cli.calibrate", "Fit a board to a few measured runs."),
     "devices": ("tinysim.cli.devices", "List boards, compare them, or show one with the source of each figure."),
     "estimate": ("tinysim.cli.estimate", "Predict cycles, latency, memory and energy of one inference."),
     "harvest": ("tinysim.cli.harvest", "What does a battery-free node complete on harvested energy?"),
+    "memory": ("tinysim.cli.memory", "Draw the arena, say what makes its peak and what would lower it."),
     "networks": ("tinysim.cli.networks", "List the networks of the zoo, show one, export any as YAML."),
     "reproduce": ("tinysim.cli.reproduce", "Predict published tables and compare."),
     "simulate": ("tinysim.cli.simulate", "Simulate one inference event by event: DMA, bus contention, timeline."),
+    "validate": ("tinysim.cli.validate", "Predict measured rows that were left out of the fit."),
 }
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tinysim.device.spec import Device as Device
     from tinysim.estimate.engine import estimate as estimate
     from tinysim.estimate.result import Estimate as Estimate
+    from tinysim.estimate.training import TrainingEstimate as TrainingEstimate
+    from tinysim.estimate.training import estimate_training as estimate_training
     from tinysim.explore.cost_model import CostModel as CostModel
     from tinysim.network.graph import Network as Network
     from tinysim.network.load import list_networks as list_networks
@@ -35,8 +37,10 @@ _HOMES = {
     "Estimate": "tinysim.estimate.result",
     "LayerTable": "tinysim.network.table",
     "Network": "tinysim.network.graph",
+    "TrainingEstimate": "tinysim.estimate.training",
     "deploy": "tinysim.deploy.deployment",
     "estimate": "tinysim.estimate.engine",
+    "estimate_training": "tinysim.estimate.training",
     "fit_memory": "tinysim.deploy.fit",
     "list_devices": "tinysim.device.library",
     "list_networks": "tinysim.network.load",

@@ -76,9 +76,9 @@ def test_ratios_agree_in_direction_with_what_was_measured(document: dict[str, An
     assert all(
         3.5 < r["ratio"] <= 4 for r in ratios if r["claim"] == "int8 quantization" and r["quantity"] == "weights"
     )
-    measured = [float(r["high"]) for r in document["measured_ratios"] if r["claim"].startswith("CMSIS")]
     speeds = [r["ratio"] for r in ratios if r["claim"].startswith("CMSIS") and r["quantity"] == "speed"]
-    assert 1 < min(speeds) < max(speeds) < max(measured)
+    assert min(speeds) > 1
+    assert all(r["ratio"] > 1 for r in ratios if r["claim"].startswith("NAS"))
 
 
 def test_every_measured_ratio_has_a_source(document: dict[str, Any]) -> None:

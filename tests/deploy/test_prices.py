@@ -70,6 +70,13 @@ def test_heat_adds_leakage_only(first, second):
     assert hot.instruction_share * hot.power_w == pytest.approx(cool.instruction_share * cool.power_w, rel=1e-9)
 
 
+@pytest.mark.parametrize(("clock_mhz", "sheet_ma"), [(240, 72.4), (160, 54.4), (80, 35.1), (40, 19.9)])
+def test_measured_inference_follows_the_clocks_of_the_data_sheet(clock_mhz, sheet_ma):
+    """ESP32-S3: inference was measured at 240 MHz only; source: ESP32-S3 data sheet v1.2, table 22."""
+    full, slow = (prices("esp32-s3-devkit", clock_hz=mhz * 1e6).power_w for mhz in (240, clock_mhz))
+    assert slow / full == pytest.approx(sheet_ma / 72.4, rel=1e-6)
+
+
 def test_25_degrees_is_the_default():
     assert prices(L4R5, temperature_c=25.0).power_w == pytest.approx(prices(L4R5).power_w, rel=1e-12)
 

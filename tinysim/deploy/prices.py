@@ -17,6 +17,7 @@ from tinysim.device.power_effects import (
     instruction_share,
     power_factor,
     reference_points,
+    sheet_points,
     shipped_power_effects,
     shipped_power_residuals,
 )
@@ -122,6 +123,16 @@ def reference_power(
         ).item()
         for clock in clocks
     ]
+    shape = _clock_shape(board)
+    if len(clocks) == 1 and len(shape) > 1:
+        # One clock is known of what runs, several of the data sheet's code: its rise with the clock serves.
+        rise = running_power(
+            np.array([*shape, clocks[0]]),
+            clocks_hz=np.array(list(shape)),
+            powers_w=np.array(list(shape.values())),
+            leakage_w=0.0,
+        )
+        clocks, powers = list(shape), (powers[0] * rise[:-1] / rise[-1]).tolist()
     leak_w = min(_leakage_a(board) * supply_v, 0.5 * powers[0])
     return running_power(clock_hz, clocks_hz=np.array(clocks), powers_w=np.array(powers), leakage_w=leak_w).item()
 
@@ -178,6 +189,14 @@ def _check(board: Device, supply_v: float | None, temperature_c: float | None, r
 def _supply(board: Device, supply_v: float | None, regulator: Regulator | None) -> tuple[float, Regulator]:
     assert board.power is not None, "callers ask only boards with currents"
     return board.power.supply.si if supply_v is None else supply_v, regulator or board.power.regulator
+
+
+def _clock_shape(board: Device) -> dict[float, float]:
+    """Current by clock, rising, of the data-sheet code that is stated at most clocks."""
+    by_code: dict[tuple[str, str], dict[float, float]] = {}
+    for point in sheet_points(board):
+        by_code.setdefault((point.running, point.regulator), {}).setdefault(point.clock.si, point.current.si)
+    return dict(sorted(max(by_code.values(), key=len, default={}).items()))
 
 
 def _leakage_a(board: Device) -> float:

@@ -1,4 +1,4 @@
-"""What a measured row is made of: counted cycles by family and cause, with every parameter at one.
+"""What a measured row is made of: counted cycles by family and cause, with every fitted coefficient at one.
 
 A prediction is the sum of features times coefficients, so a fit needs nothing else of a row.
 """
@@ -15,34 +15,21 @@ from numpy.typing import NDArray
 from tinysim.cost.latency import StackFactors
 from tinysim.deploy.costs import layer_costs
 from tinysim.deploy.deployment import runtime_network
-from tinysim.deploy.target import Target, resolve_target
-from tinysim.device.effects import FEATURES
+from tinysim.deploy.target import Target, precision_of, resolve_target
+from tinysim.device.effects import FEATURES, INFERENCE_OVERHEAD_CYCLES, OP_OVERHEAD_CYCLES, levels_of
+from tinysim.device.library import load_device, load_runtime
+from tinysim.network.graph import Network
 from tinysim.network.load import load_network
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["build_target", "features", "row_features"]
+__all__ = ["ln_cycles", "network_features", "row_features", "row_levels"]
 
 Floats = NDArray[np.float64]
 
-#: Cycles of one operator's and one inference's overhead at coefficient one.
-_OVERHEAD_CYCLES = (300.0, 1000.0)
 
-
-def build_target(target: Target, build: str) -> Target:
-    """A target under another build of its runtime: compiler level (``-Os``, ``-O3+dcheck``), FPU off (``nofpu``).
-
-    Builds that change what cannot be counted (max-performance, min-ram) return the target as it is.
-    """
-    words = build.split()
-    runtime = target.runtime
-    for level in (word for word in words if word.startswith("-O")):
-        runtime = runtime.model_copy(update={"opt": level})
-    return replace(target, runtime=runtime, fpu=target.fpu and "nofpu" not in words)
-
-
-def features(network: str, target: Target) -> Floats:
+def network_features(network: Network, target: Target) -> Floats:
     """Features of one inference on a target, shape (len(FEATURES),) [cycle]."""
     plain = replace(
         target,
@@ -51,10 +38,8 @@ def features(network: str, target: Target) -> Floats:
         code=replace(target.code, exposure=1.0),
         activations=replace(target.activations, exposure=1.0),
     )
-    net = runtime_network(load_network(network), target.runtime)
-    table = net.table()
-    costs = layer_costs(table, plain)
-    cycles = costs.cycles
+    table = runtime_network(network, target.runtime).table()
+    cycles = layer_costs(table, plain).cycles
     pointwise = table.is_kind("conv2d") & (table.kernel_h == 1) & (table.kernel_w == 1)
     conv = table.is_kind("conv2d", "transpose_conv") & ~pointwise
     depthwise = table.is_kind("depthwise_conv2d")
@@ -66,20 +51,48 @@ def features(network: str, target: Target) -> Floats:
             cycles.weight_stall.sum(),
             cycles.fetch_stall.sum(),
             cycles.data_stall.sum(),
-            _OVERHEAD_CYCLES[0] * len(table),
-            _OVERHEAD_CYCLES[1],
+            OP_OVERHEAD_CYCLES * len(table),
+            INFERENCE_OVERHEAD_CYCLES,
         ]
     )
 
 
+@lru_cache(maxsize=256)
+def _network(name: str) -> tuple[Network, str]:
+    network = load_network(name)
+    return network, precision_of(network.table())
+
+
 @lru_cache(maxsize=4096)
 def _features(network: str, device: str, runtime: str, build: str, clock_hz: float | None) -> tuple[float, ...]:
-    target = build_target(resolve_target(device, runtime, clock_hz=clock_hz), build)
-    return tuple(features(network, target).tolist())
+    target = resolve_target(device, runtime, clock_hz=clock_hz, build=build)
+    return tuple(network_features(_network(network)[0], target).tolist())
 
 
 def row_features(rows: pd.DataFrame) -> Floats:
     """Features of every row, shape (n, len(FEATURES)) [cycle]."""
-    clock = [None if mhz is None or mhz != mhz else float(mhz) * 1e6 for mhz in rows["clock_mhz"]]
-    keys = zip(rows["network"], rows["device"], rows["runtime"], rows["build"], clock, strict=True)
+    keys = zip(rows["network"], rows["device"], rows["runtime"], rows["build"], _clocks(rows), strict=True)
     return np.array([_features(*key) for key in keys]).reshape(-1, len(FEATURES))
+
+
+def row_levels(rows: pd.DataFrame) -> list[dict[str, str]]:
+    """Levels of every row: family, stack, precision, build, core, board."""
+    named = zip(rows["network"], rows["device"], rows["runtime"], rows["build"], strict=True)
+    return [
+        levels_of(load_runtime(runtime), load_device(device), precision=_network(network)[1], build=build)
+        for network, device, runtime, build in named
+    ]
+
+
+def ln_cycles(rows: pd.DataFrame) -> Floats:
+    """Log of the measured cycles of every row, shape (n,)."""
+    clocks = [
+        load_device(device).clock.si if clock is None else clock
+        for device, clock in zip(rows["device"], _clocks(rows), strict=True)
+    ]
+    cycles: Floats = np.log(rows["latency_ms"].to_numpy(dtype=np.float64) * 1e-3 * np.array(clocks))
+    return cycles
+
+
+def _clocks(rows: pd.DataFrame) -> list[float | None]:
+    return [None if mhz is None or mhz != mhz else float(mhz) * 1e6 for mhz in rows["clock_mhz"]]

@@ -15,7 +15,7 @@ from tinysim.errors import InputError, nearest
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "SUITES", "load_rows", "read_rows", "suite_rows"]
+__all__ = ["COLUMNS", "SUITES", "cells", "load_rows", "read_rows", "suite_rows"]
 
 #: suite -> file in tinysim/calibrate/data
 SUITES = {
@@ -87,5 +87,27 @@ def read_rows(path: Path) -> pd.DataFrame:
     table["build"] = table["build"].fillna("")
     named = table["id"].notna()
     table["id"] = table["id"].where(named, path.stem + ":" + (table.index + 2).astype(str))
-    table["cell"] = table[["network", "device", "runtime", "build"]].agg("|".join, axis=1)
+    table["cell"] = cells(table)
     return table
+
+
+def cells(table: pd.DataFrame) -> list[str]:
+    """Name of each row's cell: one network on one board with one stack, and copies of one measurement.
+
+    Rows of one cell stay on one side of every split. Two rows are copies if network and board agree and the latencies
+    differ by less than 0.2 %: tools repeat old figures under new versions.
+    """
+    named = table[["network", "device", "runtime", "build"]].agg("|".join, axis=1).tolist()
+    root = {name: name for name in named}
+
+    def find(name: str) -> str:
+        while root[name] != name:
+            name = root[name]
+        return name
+
+    for _, group in table.assign(name=named).sort_values("latency_ms").groupby(["network", "device"], sort=False):
+        near = group["latency_ms"].to_numpy()[1:] < group["latency_ms"].to_numpy()[:-1] * 1.002
+        for first, second, copied in zip(group["name"], group["name"].iloc[1:], near, strict=False):
+            if copied:
+                root[find(second)] = find(first)
+    return [find(name) for name in named]

@@ -22,6 +22,8 @@ __all__ = ["command"]
 @click.option("--supply", type=Quantity("V"), help='Supply voltage, e.g. "3.0 V"; the board\'s by default.')
 @click.option("--regulator", type=click.Choice(["ldo", "smps", "none"]), help="Converter between supply and core.")
 @click.option("--temperature", type=float, help="Junction temperature in degrees Celsius; 25 by default.")
+@click.option("--build", default="", help="How the build differs: -Os, -O3+dcheck, nofpu, ...")
+@click.option("--calibration", help="Table of effects written by `tinysim calibrate`.")
 @click.option("--level", default=0.9, show_default=True, help="Level of the prediction interval.")
 @click.option("--allow-unknown", is_flag=True, help="Price unknown operators as data movement.")
 @click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Write a row per layer.")
@@ -37,6 +39,8 @@ def command(
     supply: float | None,
     regulator: str | None,
     temperature: float | None,
+    build: str,
+    calibration: str | None,
     level: float,
     allow_unknown: bool,
     csv_file: Path | None,
@@ -66,6 +70,8 @@ def command(
         supply_v=supply,
         regulator=regulator,
         temperature_c=temperature,
+        build=build,
+        calibration=calibration,
     )
     if csv_file is not None:
         write_text(csv_file, result.to_frame().to_csv())

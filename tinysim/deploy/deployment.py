@@ -13,7 +13,7 @@ from tinysim.deploy.costs import LayerCosts, layer_costs
 from tinysim.deploy.flash import FlashUse, flash_use
 from tinysim.deploy.memory import ArenaPlan, plan_arena
 from tinysim.deploy.policy import arena_policy
-from tinysim.deploy.target import Spread, Target, resolve_target
+from tinysim.deploy.target import Spread, Target, precision_of, resolve_target
 from tinysim.errors import DoesNotFit
 from tinysim.network.graph import Network
 from tinysim.network.kinds import FAMILY
@@ -64,8 +64,12 @@ class Deployment:
 
     @property
     def spread(self) -> Spread:
-        """What the intervals are made of: those of the accelerator where one works."""
-        return self.target.spread if self.offload is None else self.offload.spread
+        """What the intervals are made of: residuals of the engine that takes most of the time."""
+        if self.offload is None:
+            return self.target.spread
+        cycles = self.costs.cycles.total
+        mostly = cycles[self.offload.chosen].sum() >= cycles.sum() / 2
+        return self.offload.spread if mostly else self.target.spread
 
     @cached_property
     def costs(self) -> LayerCosts:
@@ -120,13 +124,16 @@ def deploy(
         accelerator_system: system configuration of the compiler, for `vela`.
         memory_mode: memory mode of the compiler, for `vela`.
         stored_weight_bytes: all weights as the accelerator's tools store them, if known.
-        **options: those of `resolve_target` (clock_hz, code_in, weights_in, activations_in).
+        **options: fields of `Options` (clock_hz, weights_in, supply_v, ...).
 
     Raises:
         UnknownDevice, UnknownRuntime, SpecError: see `resolve_target`; an unknown way of offload, model or mode.
         UnsupportedOperator: an operator that neither the core nor the accelerator runs.
     """
-    target = device if isinstance(device, Target) else resolve_target(device, runtime, **options)
+    if isinstance(device, Target):
+        target = device
+    else:
+        target = resolve_target(device, runtime, **{"precision": precision_of(network.table()), **options})
     network = runtime_network(network, target.runtime)
     table = network.table()
     priced = priced_rows(table, target)

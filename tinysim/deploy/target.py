@@ -2,25 +2,63 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Literal, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from tinysim.cost.energy import EnergyPrices
 from tinysim.cost.latency import MemoryPath, StackFactors
 from tinysim.cost.timing import CoreTiming
-from tinysim.deploy.prices import energy_prices
-from tinysim.device.calibration import Calibration, calibration_files, load_calibration
+from tinysim.deploy.prices import Regulator, energy_prices
+from tinysim.deploy.spread import Spread, spread_of
+from tinysim.device.effects import (
+    INFERENCE_OVERHEAD_CYCLES,
+    OP_OVERHEAD_CYCLES,
+    WORK,
+    coefficients,
+    levels_of,
+    read_effects,
+    shipped_effects,
+)
 from tinysim.device.library import is_shipped, load_device, load_runtime
 from tinysim.device.spec import Core, Device, Memory, Runtime
 from tinysim.errors import SpecError, UnknownRuntime, nearest
 
-__all__ = ["Placement", "Spread", "Target", "resolve_target"]
+if TYPE_CHECKING:
+    from tinysim.network.table import LayerTable
+
+__all__ = ["Options", "Placement", "Spread", "Target", "precision_of", "resolve_target"]
 
 What = Literal["code", "weights", "activations"]
 
-#: Fraction of a wait state that a core sees where no measurement says otherwise.
-_EXPOSURE = {"weights": 1.0, "code": 0.1, "activations": 1.0}
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may choose beyond device and runtime; None means the device's or the runtime's own."""
+
+    clock_hz: float | None = None
+    """core clock [Hz]"""
+    code_in: str | None = None
+    """memory of the code, by name"""
+    weights_in: str | None = None
+    """memory of the weights"""
+    activations_in: str | None = None
+    """memory of the activations"""
+    precision: str = "int8"
+    """int8, int16x8 or float32: which fitted factors apply (`deploy` reads it off the network)"""
+    build: str = ""
+    """how the build differs: compiler level (``-Os``, ``-O3+dcheck``), ``nofpu``, and names of measured builds"""
+    supply_v: float | None = None
+    """supply voltage [V]"""
+    temperature_c: float | None = None
+    """junction temperature [degC]"""
+    regulator: Regulator | None = None
+    """converter between supply and core: ldo, smps or none"""
+    calibration: str | None = None
+    """table of effects that adds to the shipped ones (written by `tinysim calibrate`)"""
 
 
 @dataclass(frozen=True)
@@ -30,18 +68,6 @@ class Placement:
     code: Memory
     weights: Memory
     activations: Memory
-
-
-@dataclass(frozen=True)
-class Spread:
-    """What the intervals are made of."""
-
-    residuals: tuple[float, ...]
-    """Out-of-fold ln(measured / predicted) of the most similar calibrated rows."""
-    basis: str
-    """Whose residuals they are, and how similar that is."""
-    widening: float = 1.0
-    """Factor on the residuals where nothing similar enough was measured."""
 
 
 @dataclass(frozen=True)
@@ -65,80 +91,100 @@ class Target:
     spread: Spread
     gaps: tuple[str, ...] = ()
     """Figures that are unknown and what they withhold."""
+    options: Options = Options()
+    """What was chosen beyond device and runtime."""
 
 
-def resolve_target(
-    device: str | Device,
-    runtime: str | None = None,
-    *,
-    clock_hz: float | None = None,
-    code_in: str | None = None,
-    weights_in: str | None = None,
-    activations_in: str | None = None,
-) -> Target:
+def resolve_target(device: str | Device, runtime: str | None = None, **options: Any) -> Target:
     """Resolve a device and a runtime.
 
     Args:
         device: name, path of a YAML file, or `Device`.
         runtime: name; the device's first one if None.
-        clock_hz: core clock [Hz]; the device's if None.
-        code_in: memory of the code by name; the device's default if None.
-        weights_in: memory of the weights.
-        activations_in: memory of the activations.
+        **options: fields of `Options`.
 
     Raises:
         UnknownDevice, UnknownRuntime: no such name, or a runtime that the device lacks.
-        SpecError: a clock above the device's, or a memory that does not exist.
+        SpecError: a clock above the device's, a memory that does not exist, or an option that does not exist.
     """
     board = load_device(device)
-    key = (runtime, clock_hz, code_in, weights_in, activations_in)
-    return _resolved(board.name, key) if is_shipped(board) else _resolve(board, *key)
+    try:
+        chosen = Options(**options)
+    except TypeError as error:
+        names = [f.name for f in fields(Options)]
+        unknown = next(name for name in options if name not in names)
+        raise SpecError(f"unknown option {unknown!r}; {nearest(unknown, names)}") from error
+    return _resolved(board.name, runtime, chosen) if is_shipped(board) else _resolve(board, runtime, chosen)
 
 
-@lru_cache(maxsize=256)
-def _resolved(name: str, key: tuple[str | None, float | None, str | None, str | None, str | None]) -> Target:
-    return _resolve(load_device(name), *key)
+def precision_of(table: LayerTable) -> str:
+    """The number format of a network: that of its widest layer with weights.
+
+    A layer of 32-bit activations is float32, one of 16 bits int16x8.
+    """
+    weighted = table.is_family("conv", "matmul", "recurrent")
+    bits = int(table.activation_bits[weighted].max(initial=8))
+    return "float32" if bits > 16 else "int16x8" if bits > 8 else "int8"
 
 
-def _resolve(
-    board: Device,
-    runtime: str | None,
-    clock_hz: float | None,
-    code_in: str | None,
-    weights_in: str | None,
-    activations_in: str | None,
-) -> Target:
+@lru_cache(maxsize=512)
+def _resolved(name: str, runtime: str | None, options: Options) -> Target:
+    return _resolve(load_device(name), runtime, options)
+
+
+def _resolve(board: Device, runtime: str | None, options: Options) -> Target:
     stack = _runtime_of(board, runtime)
-    clock = board.clock.si if clock_hz is None else clock_hz
+    words = options.build.split()
+    for level in (word for word in words if word.startswith("-O")):
+        stack = stack.model_copy(update={"opt": level})
+    if "reference" in words:
+        stack = stack.model_copy(update={"library": "tflm-reference"})
+    clock = board.clock.si if options.clock_hz is None else options.clock_hz
     if not 0 < clock <= board.clock.si * 1.001:
         raise SpecError(
             f"{board.name}: clock {clock / 1e6:g} MHz is outside 0 to {board.clock.si / 1e6:g} MHz of the specification"
         )
     placement = Placement(
-        code=_memory(board, "code", code_in),
-        weights=_memory(board, "weights", weights_in),
-        activations=_memory(board, "activations", activations_in),
+        code=_memory(board, "code", options.code_in),
+        weights=_memory(board, "weights", options.weights_in),
+        activations=_memory(board, "activations", options.activations_in),
     )
-    own = load_calibration(board.name)
-    stack_fit, spread = _stack_fit(stack, board)
+    effects = shipped_effects()
+    if options.calibration is not None:
+        effects = {**effects, **read_effects(Path(options.calibration))}
+    levels = levels_of(stack, board, precision=options.precision, build=options.build)
+    fitted = {name: math.exp(value) for name, value in coefficients(levels, effects).items()}
     prices, gaps = energy_prices(
-        board, stack, clock, code=placement.code, weights=placement.weights, activations=placement.activations
+        board,
+        stack,
+        clock,
+        code=placement.code,
+        weights=placement.weights,
+        activations=placement.activations,
+        supply_v=options.supply_v,
+        temperature_c=options.temperature_c,
+        regulator=options.regulator,
     )
     return Target(
         device=board,
         runtime=stack,
         core=board.core,
         timing=CoreTiming(**{name: figure.si for name, figure in board.core.timing.items()}),
-        fpu=board.fpu,
+        fpu=board.fpu and "nofpu" not in words,
         clock_hz=clock,
         placement=placement,
-        factors=_factors(stack_fit),
-        weights=_path(board, placement.weights, "weights", clock, own),
-        code=_path(board, placement.code, "code", clock, own),
-        activations=_path(board, placement.activations, "activations", clock, own),
+        factors=StackFactors(
+            **{name: fitted[name] for name in WORK},
+            op_overhead_cycles=OP_OVERHEAD_CYCLES * fitted["op_overhead"],
+            inference_overhead_cycles=INFERENCE_OVERHEAD_CYCLES * fitted["inference_overhead"],
+        ),
+        weights=_path(board, placement.weights, "weights", clock, fitted),
+        code=_path(board, placement.code, "code", clock, fitted),
+        activations=_path(board, placement.activations, "activations", clock, fitted),
         prices=prices,
-        spread=spread,
+        spread=spread_of(levels),
         gaps=gaps,
+        options=options,
     )
 
 
@@ -163,37 +209,11 @@ def _memory(board: Device, what: What, name: str | None) -> Memory:
     return board.memory(name)
 
 
-def _path(board: Device, memory: Memory, what: What, clock_hz: float, own: Calibration | None) -> MemoryPath:
+def _path(board: Device, memory: Memory, what: What, clock_hz: float, fitted: Mapping[str, float]) -> MemoryPath:
     cache = memory.instruction_cache if what == "code" else memory.data_cache
-    exposure = own.parameters.get(f"{what}_exposure") if own is not None else None
     return MemoryPath(
         wait_cycles=memory.wait_cycles(clock_hz, board.voltage_range),
         line_bytes=float(memory.line_bytes),
         cache_bytes=cache.size.si if cache is not None else 0.0,
-        exposure=exposure.si if exposure is not None else _EXPOSURE[what],
+        exposure=fitted[f"{what}_stall"],
     )
-
-
-def _stack_fit(stack: Runtime, board: Device) -> tuple[Calibration | None, Spread]:
-    """The fit of this runtime on this core, or of the nearest one, and what its residuals are worth."""
-    core = board.core.name
-    exact = load_calibration(f"{stack.name}@{core}")
-    if exact is not None:
-        return exact, Spread(exact.residuals, f"{stack.name} on {core}, {exact.split}")
-    family = stack.name.rstrip("0123456789.").rstrip("-")
-    for subject in calibration_files():
-        if subject.startswith(family) and subject.endswith(f"@{core}"):
-            near = load_calibration(subject)
-            if near is not None:
-                return near, Spread(near.residuals, f"{subject}, another version of the stack", widening=2.0)
-    return None, Spread((), f"nothing measured with {stack.name} on {core}", widening=1.0)
-
-
-def _factors(fit: Calibration | None) -> StackFactors:
-    if fit is None:
-        return StackFactors()
-    names = {f.name for f in fields(StackFactors)}
-    return StackFactors(**{name: figure.si for name, figure in fit.parameters.items() if name in names})
-
-
-assert set(_EXPOSURE) == set(get_args(What))

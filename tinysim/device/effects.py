@@ -21,13 +21,26 @@ from tinysim.device.library import spec_folder
 from tinysim.device.spec import Device, Runtime
 from tinysim.errors import SpecError
 
-__all__ = ["EFFECTS", "FEATURES", "Effect", "coefficients", "levels_of", "shipped_effects", "stack_family"]
+__all__ = [
+    "EFFECTS",
+    "FEATURES",
+    "INFERENCE_OVERHEAD_CYCLES",
+    "OP_OVERHEAD_CYCLES",
+    "Effect",
+    "coefficients",
+    "levels_of",
+    "shipped_effects",
+    "stack_family",
+]
 
 WORK = ("conv", "pointwise", "depthwise", "matmul", "other")
+GEMM = ("conv", "pointwise", "matmul")
 STALLS = ("weights_stall", "code_stall", "activations_stall")
 OVERHEADS = ("op_overhead", "inference_overhead")
 #: Features of an inference: compute cycles by family, stalls by memory, operators, inferences.
 FEATURES = (*WORK, *STALLS, *OVERHEADS)
+#: Cycles of one operator's and one inference's overhead at coefficient one.
+OP_OVERHEAD_CYCLES, INFERENCE_OVERHEAD_CYCLES = 300.0, 1000.0
 
 
 @dataclass(frozen=True)
@@ -36,36 +49,46 @@ class Effect:
 
     name: str
     of: tuple[str, ...]
-    """levels that name it: family, stack, build, core, board"""
+    """levels that name it: family, stack, precision, build, core, board"""
     features: tuple[str, ...]
     sigma: float
     shared: bool = False
     """one value for all its features, or one for each"""
 
 
+def _work(name: str, of: tuple[str, ...], every: float, gemm: float, kind: float) -> tuple[Effect, ...]:
+    """Effects on compute cycles: one for all kernels, one for those built on a matrix product, one by kind."""
+    made = (
+        Effect(name, of, WORK, every, shared=True),
+        Effect(f"{name}, matrix products", of, GEMM, gemm, shared=True),
+        Effect(f"{name}, by kind", of, WORK, kind),
+    )
+    return tuple(effect for effect in made if effect.sigma > 0)
+
+
 #: The standard deviations were chosen on out-of-fold errors of the shipped suites.
 EFFECTS: tuple[Effect, ...] = (
-    Effect("mean", (), WORK, 0.3),
+    *_work("mean", (), 0.0, 0.3, 0.3),
+    *_work("family", ("family",), 0.4, 0.3, 0.15),
+    *_work("precision", ("precision",), 0.3, 0.2, 0.2),
+    *_work("family at precision", ("family", "precision"), 0.3, 0.2, 0.15),
+    *_work("stack", ("stack",), 0.15, 0.1, 0.07),
+    *_work("build", ("family", "build", "precision"), 0.2, 0.15, 0.1),
+    *_work("core", ("core",), 0.2, 0.15, 0.1),
+    *_work("core at precision", ("core", "precision"), 0.2, 0.1, 0.1),
+    *_work("family on core", ("family", "core", "precision"), 0.08, 0.05, 0.06),
+    *_work("stack on core", ("stack", "core"), 0.03, 0.0, 0.03),
+    *_work("board", ("board",), 0.05, 0.0, 0.0),
     Effect("mean stall", (), STALLS, 0.5),
-    Effect("mean overhead", (), OVERHEADS, 1.0),
-    Effect("family", ("family",), WORK, 0.4, shared=True),
-    Effect("family by kind", ("family",), WORK, 0.25),
     Effect("family stall", ("family",), STALLS, 0.5),
-    Effect("family overhead", ("family",), OVERHEADS, 0.7),
-    Effect("stack", ("stack",), WORK, 0.15, shared=True),
-    Effect("stack by kind", ("stack",), WORK, 0.15),
-    Effect("stack stall", ("stack",), STALLS, 0.3),
-    Effect("build", ("family", "build"), WORK, 0.2, shared=True),
-    Effect("build by kind", ("family", "build"), WORK, 0.15),
-    Effect("core", ("core",), WORK, 0.2, shared=True),
-    Effect("core by kind", ("core",), WORK, 0.15),
-    Effect("core overhead", ("core",), OVERHEADS, 0.3),
-    Effect("family on core", ("family", "core"), WORK, 0.08, shared=True),
-    Effect("family on core by kind", ("family", "core"), WORK, 0.08),
-    Effect("stack on core", ("stack", "core"), WORK, 0.02, shared=True),
-    Effect("stack on core by kind", ("stack", "core"), WORK, 0.02),
-    Effect("board", ("board",), WORK, 0.08, shared=True),
+    Effect("stack stall", ("stack",), STALLS, 0.2),
     Effect("board stall", ("board",), STALLS, 0.7),
+    Effect("family on board stall", ("family", "board"), STALLS, 0.3),
+    Effect("mean overhead", (), OVERHEADS, 1.0),
+    Effect("family overhead", ("family",), OVERHEADS, 0.7),
+    Effect("core overhead", ("core",), OVERHEADS, 0.3),
+    Effect("overhead at precision", ("family", "precision"), OVERHEADS, 0.3),
+    Effect("build overhead", ("family", "build", "precision"), OVERHEADS, 0.3),
 )
 
 #: ln of a coefficient before any effect. A core sees a tenth of the waits behind taken branches: loops are cached.
@@ -80,11 +103,12 @@ def stack_family(runtime: Runtime) -> str:
     return runtime.family or re.sub(r"-[0-9][0-9.]*$", "", runtime.name)
 
 
-def levels_of(runtime: Runtime, device: Device, build: str = "") -> dict[str, str]:
-    """The levels of a runtime on a board, by name of level."""
+def levels_of(runtime: Runtime, device: Device, *, precision: str = "int8", build: str = "") -> dict[str, str]:
+    """The levels of a runtime on a board, by name of level. precision: int8, int16x8 or float32."""
     return {
         "family": stack_family(runtime),
         "stack": runtime.name,
+        "precision": precision,
         "build": build,
         "core": device.core.name,
         "board": device.name,
@@ -101,17 +125,17 @@ def keys_of(levels: Mapping[str, str]) -> Iterable[tuple[str, Key, Effect]]:
             yield feature, (effect.name, level, "*" if effect.shared else feature), effect
 
 
-def coefficients(levels: Mapping[str, str], effects: Mapping[Key, float]) -> dict[str, float]:
+def coefficients(levels: Mapping[str, str], effects: Mapping[Key, tuple[float, float]]) -> dict[str, float]:
     """Log of each feature's coefficient for a combination of levels; effects that are not there are zero."""
     total = dict(BASE)
     for feature, key, _ in keys_of(levels):
-        total[feature] += effects.get(key, 0.0)
+        total[feature] += effects.get(key, (0.0, 0.0))[0]
     return total
 
 
 @cache
-def shipped_effects() -> Mapping[Key, float]:
-    """The effects that ship with tinysim.
+def shipped_effects() -> Mapping[Key, tuple[float, float]]:
+    """The effects that ship with tinysim: key -> (ln, standard deviation).
 
     Raises:
         SpecError: the table is damaged.
@@ -119,20 +143,21 @@ def shipped_effects() -> Mapping[Key, float]:
     return read_effects(spec_folder() / "calibration" / "effects.csv")
 
 
-def read_effects(path: Path) -> dict[Key, float]:
-    """Read a table of effects: columns effect, level, feature, ln; lines that begin with # are comments.
+def read_effects(path: Path) -> dict[Key, tuple[float, float]]:
+    """Read a table of effects: columns effect, level, feature, ln, sd; lines that begin with # are comments.
 
     Raises:
         SpecError: the file cannot be read or a row is wrong; names the row.
     """
-    if not path.is_file():
-        return {}
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-    effects: dict[Key, float] = {}
+    try:
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    except OSError as error:
+        raise SpecError(f"{path}: {error.strerror or error}") from error
+    effects: dict[Key, tuple[float, float]] = {}
     for number, row in enumerate(csv.DictReader(lines), start=2):
         try:
-            effects[row["effect"], row["level"], row["feature"]] = float(row["ln"])
+            effects[row["effect"], row["level"], row["feature"]] = float(row["ln"]), float(row["sd"])
         except (KeyError, TypeError, ValueError) as error:
-            wanted = "effect, level, feature, ln"
+            wanted = "effect, level, feature, ln, sd"
             raise SpecError(f"{path.name}: row {number}: expected {wanted}; got {dict(row)}") from error
     return effects

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["arena_page", "arena_svg", "print_memory"]
 
-_STEP_PX, _MIN_WIDTH_PX, _HEIGHT_PX = 26, 860, 380
-_LEFT_PX, _TOP_PX, _BOTTOM_PX, _RIGHT_PX = 64, 46, 110, 24
+_STEP_PX, _MIN_WIDTH_PX, _HEIGHT_PX = 26, 1110, 380
+_LEFT_PX, _TOP_PX, _BOTTOM_PX, _RIGHT_PX = 64, 46, 132, 24
 _LETTER_PX = 6.2
 _MARK = "#B00020"
 
@@ -54,7 +54,7 @@ def _boxes(deployment: Deployment) -> list[_Box]:
             shape = "x".join(map(str, network.tensors[t].shape[1:])) or "1"
             label = f"{network.ops[maker[t]].kind} {shape}" if t in maker else f"input {shape}"
             detail = f"{label}, tensor {t} {network.tensors[t].name}".rstrip()
-            colour = COLOURS[maker.get(t, 0) % 6]
+            colour = COLOURS[(maker.get(t, -1) + 1) % 6]
         start = int(arena.offset[row])
         steps = int(buffers.first[row]), int(buffers.last[row])
         boxes.append(
@@ -108,10 +108,15 @@ def arena_svg(deployment: Deployment) -> str:
             parts.append(f'<text x="{x(0) + 6:.1f}" y="{middle:.1f}" fill="#555">{band}</text>')
     kind = network.ops[arena.peak_op].kind if network.ops else ""
     peak = f"peak {arena.peak_bytes:,} B, made by operator {arena.peak_op} ({kind})"
-    parts.append(_line(y(arena.peak_bytes), peak, _LEFT_PX, width - _RIGHT_PX))
+    right = width - _RIGHT_PX
     if shown:
-        text = f"{memory.name}: {int(limit):,} B"
-        parts.append(_line(y(limit), text, _LEFT_PX, width - _RIGHT_PX, colour="#222", on_right=True))
+        below = shown < arena.peak_bytes and y(shown) - y(arena.peak_bytes) < 16
+        parts.append(
+            _line(
+                y(shown), f"{memory.name} ends at {int(shown):,} B", right, "#222", begin=_MIN_WIDTH_PX / 2, below=below
+            )
+        )
+    parts.append(_line(y(arena.peak_bytes), peak, right, _MARK))
     title = f"Arena of {network.name} on {deployment.target.device.name}, {deployment.target.runtime.name}"
     height = base + _BOTTOM_PX
     return (
@@ -160,24 +165,25 @@ def _svg_box(box: _Box, x: Callable[[float], float], y: Callable[[float], float]
         f'fill="{box.colour}" fill-opacity="0.75" stroke="white" stroke-width="0.8">'
         f"<title>{escape(box.detail)}</title></rect>"
     )
-    room = int((width - 6) / _LETTER_PX)
+    upright = height > 2 * width
+    length, across = (height, width) if upright else (width, height)
     lines = [box.label, f"{box.stop - box.start:,} B"]
-    fitting = [line for line in lines if len(line) <= room][: int(height // 13)]
-    first = upper + height / 2 + 4 - 6.5 * (len(fitting) - 1)
+    fitting = [line for line in lines if len(line) * _LETTER_PX + 6 <= length][: int(across // 13)]
+    turn = " rotate(-90)" if upright else ""
+    first = 4 - 6.5 * (len(fitting) - 1)
     texts = "".join(
-        f'<text x="{left + width / 2:.1f}" y="{first + 13 * k:.1f}" text-anchor="middle" fill="#111" '
-        f'pointer-events="none">{escape(line)}</text>'
+        f'<text transform="translate({left + width / 2:.1f},{upper + height / 2:.1f}){turn}" y="{first + 13 * k:.1f}" '
+        f'text-anchor="middle" fill="#111" pointer-events="none">{escape(line)}</text>'
         for k, line in enumerate(fitting)
     )
     return rect + texts
 
 
-def _line(at: float, text: str, left: float, right: float, *, colour: str = _MARK, on_right: bool = False) -> str:
-    anchor, place = ("end", right - 4) if on_right else ("start", left + 4)
+def _line(at: float, text: str, right: float, colour: str, *, begin: float = _LEFT_PX, below: bool = False) -> str:
     return (
-        f'<line x1="{left}" x2="{right:.1f}" y1="{at:.1f}" y2="{at:.1f}" stroke="{colour}" stroke-dasharray="6 3"/>'
-        f'<text x="{place:.1f}" y="{at - 4:.1f}" text-anchor="{anchor}" fill="{colour}" '
-        f'font-weight="600">{escape(text)}</text>'
+        f'<line x1="{_LEFT_PX}" x2="{right:.1f}" y1="{at:.1f}" y2="{at:.1f}" stroke="{colour}" stroke-dasharray="6 3"/>'
+        f'<text x="{begin + 4}" y="{at + (13 if below else -4):.1f}" fill="{colour}" font-weight="600" '
+        f'paint-order="stroke" stroke="white" stroke-width="3">{escape(text)}</text>'
     )
 
 
@@ -219,7 +225,17 @@ th, td {{ padding: 0.2rem 1.2rem 0.2rem 0; text-align: left; border-bottom: 1px 
 
 
 def _time(way: Remedy) -> str:
-    return "unknown" if way.extra_latency_s is None else f"{way.extra_latency_s * 1e3:+,.3g} ms"
+    return "unknown" if way.extra_latency_s is None else _milliseconds(way.extra_latency_s)
+
+
+def _milliseconds(seconds: float) -> str:
+    """A difference of times.
+
+    >>> _milliseconds(0.0), _milliseconds(-1.08234), _milliseconds(0.0341)
+    ('+0 ms', '-1,082 ms', '+34.1 ms')
+    """
+    value = seconds * 1e3
+    return f"{value:+,.0f} ms" if abs(value) >= 100 else f"{value:+.3g} ms"
 
 
 def _totals(deployment: Deployment) -> list[tuple[str, str]]:

@@ -35,10 +35,10 @@ def size(n_bytes: int | None) -> str:
     return "unknown" if n_bytes is None else f"{n_bytes / 1024:.1f} KiB ({n_bytes:,} B)"
 
 
-def console() -> Console:
+def console(*, stderr: bool = False) -> Console:
     """A console; what it prints into a pipe or file is as wide as it needs, so that nothing is cut."""
-    plain = Console()
-    return plain if plain.is_terminal else Console(width=_NO_LIMIT)
+    plain = Console(stderr=stderr)
+    return plain if plain.is_terminal else Console(width=_NO_LIMIT, stderr=stderr)
 
 
 def make_table(title: str, columns: dict[str, str]) -> Table:

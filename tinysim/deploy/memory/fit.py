@@ -72,16 +72,20 @@ def memory_schedules(network: Network, policy: MemoryPolicy) -> Iterator[MemoryS
             yield MemorySchedule("channels", f"operators {first} to {last} in {groups} groups of channels", plan)
     for split in patchable_splits(network):
         plan = planned(streaming_buffers(network, split, alignment=policy.alignment))
-        yield MemorySchedule("streaming", f"rows through the first {split} operators", plan, split=split)
+        yield MemorySchedule("streaming", f"rows through the first {_operators(split)}", plan, split=split)
         height, width = network.tensors[split_tensor(network, split)].shape[1:3]
         for rows, columns in GRIDS:
             if rows <= height and columns <= width:
                 work = patch_work(network, split, rows, columns)
                 plan = planned(patch_buffers(network, work, split, alignment=policy.alignment))
-                detail = f"{rows} x {columns} patches through the first {split} operators"
+                detail = f"{rows} x {columns} patches through the first {_operators(split)}"
                 yield MemorySchedule(
                     "patches", detail, plan, work.overhead, split, rows, columns, macs=tuple(work.macs.tolist())
                 )
+
+
+def _operators(count: int) -> str:
+    return "operator" if count == 1 else f"{count} operators"
 
 
 def cheapest_schedule(

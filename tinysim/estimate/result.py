@@ -340,7 +340,7 @@ class Estimate:
         return {
             "name": offload.name,
             "model": offload.engine.model,
-            "clock_hz": offload.engine.spec.clock.si,
+            "clock_hz": offload.engine.clock_hz,
             "layers": int(offload.chosen.sum()),
             "runs": int(offload.starts.sum()),
             "handover_cycles": int(offload.handover_cycles.sum()),

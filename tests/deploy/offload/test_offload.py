@@ -1,5 +1,6 @@
 """Boards with accelerators end to end: silicon, conservation, both engines, a user's own accelerator."""
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,25 @@ def test_a_whole_network_costs_what_the_formulas_say(network: str) -> None:
     assert est.energy_by_component["accelerator"] == pytest.approx(energy, rel=0.002)
 
 
+def ai8x_table(network: str) -> ts.LayerTable:
+    """Layers of a network of the ADI examples, as the tests of the formulas know them."""
+    place = Path(__file__).parents[2] / "cost" / "accelerator" / "networks.py"
+    found = importlib.util.spec_from_file_location("accelerator_networks", place)
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return ts.LayerTable.from_columns(module.stacked([network]))
+
+
+def test_max78002_in_core_cycles() -> None:
+    rows = MEASURED[(MEASURED.accelerator == "max78002") & (MEASURED.clock_mhz == 200)]
+    spec = load_accelerator("max78002")
+    found = [engine_costs(ai8x_table(name), spec, 120e6).cycles.total.sum() / 120e6 for name in rows.network]
+    assert len(found) == 7
+    assert np.abs(np.array(found) / rows.latency_ms.to_numpy() * 1e3 - 1).mean() <= 0.06
+
+
 def test_cycles_are_those_of_the_core_clock() -> None:
     table, spec = ts.load_network("ic").table(), load_accelerator("max78002")
     slow, fast = (engine_costs(table, spec, clock) for clock in (120e6, 200e6))
@@ -133,6 +153,9 @@ def test_models_of_an_ethos_u() -> None:
     assert measured.accelerator["model"] == "measured"
     assert vela.cycles != measured.cycles
     assert only.cycles < vela.cycles
+    slow = ts.estimate("vww", "corstone-300", accelerator_system="Ethos_U55_Deep_Embedded", memory_mode="Sram_Only")
+    assert slow.accelerator["clock_hz"] == 200e6
+    assert slow.latency_s / only.latency_s == pytest.approx(500 / 200, rel=0.05)
     assert "held against no silicon" in vela.interval().basis
     smaller = ts.estimate("vww", "corstone-300", stored_weight_bytes=50_000)
     assert smaller.cycles_by_cause["weight_stall"] < vela.cycles_by_cause["weight_stall"]
@@ -154,6 +177,8 @@ def test_intervals_come_from_rows_of_the_accelerator() -> None:
     low, high = est.interval(0.9).latency_s
     assert 1.1 < high / est.latency_s < 1.3
     assert low < est.latency_s
+    mostly_core = ts.estimate("vww", "max78002evkit", "max78-cnn")
+    assert mostly_core.interval().basis.startswith("max78-cnn on cortex-m4")
 
 
 def test_what_falls_back_says_why() -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysim.cost.accelerator.ethos.systems import load_system
 from tinysim.cost.accelerator.layer_cost import layer_cost
 from tinysim.cost.accelerator.machine import machine_of
 from tinysim.cost.accelerator.spec import Accelerator, load_accelerator
@@ -32,6 +33,8 @@ class EngineCosts:
 
     spec: Accelerator
     model: Model
+    clock_hz: float
+    """clock of the accelerator; that of the compiler's configuration if one was named [Hz]"""
     runs: NDArray[np.bool_]
     """whether the accelerator can run the layer"""
     why: NDArray[Any]
@@ -105,7 +108,8 @@ def engine_costs(
         columns["encoded_weight_bytes"] = _stored(columns, stored_weight_bytes)
     inside = {name: values[runs] for name, values in columns.items()}
     cost = vela_cost(spec, inside, system, memory_mode) if chosen == "vela" else _described(spec, inside)
-    ratio = clock_hz / spec.clock.si
+    own_hz = spec.clock.si if system is None or chosen != "vela" else load_system(system, memory_mode)[1]
+    ratio = clock_hz / own_hz
 
     def spread(values: Any) -> Floats:
         full = np.zeros(len(table))
@@ -125,6 +129,7 @@ def engine_costs(
     return EngineCosts(
         spec=spec,
         model=chosen,
+        clock_hz=own_hz,
         runs=runs,
         why=why,
         cycles=CpuCycles(compute, weight_stall, np.zeros(len(table)), stall - weight_stall, overhead),

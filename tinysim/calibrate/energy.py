@@ -162,14 +162,32 @@ def fit_power(rows: PowerRows, chosen: Mask | None = None) -> dict[Key, float]:
     sigma = np.array([rows.sigma[key] for key in keys])
     n = len(keys)
 
-    def residuals(theta: Floats) -> Floats:
-        predicted = acts @ theta[:n] + _activity(theta[n] + on_board @ theta[n + 1 :], rows.issue[use])
-        error = (measured - predicted) / (NOISE_LN * _LINEAR)
-        robust = np.sign(error) * _LINEAR * np.sqrt(2.0 * (np.sqrt(1.0 + error**2) - 1.0))
-        prior = [theta[:n] / sigma, theta[n : n + 1] / _SHARE_LN[0], theta[n + 1 :] / _SHARE_LN[1]]
-        return np.concatenate([robust, *prior])
+    prior = 1.0 / np.concatenate([sigma, [_SHARE_LN[0]], np.full(len(boards), _SHARE_LN[1])])
 
-    theta = least_squares(residuals, np.zeros(n + 1 + len(boards))).x
+    def offset(theta: Floats) -> Floats:
+        about: Floats = theta[n] + on_board @ theta[n + 1 :]
+        return about
+
+    def errors(theta: Floats) -> tuple[Floats, Floats]:
+        """Scaled errors e and sqrt(1 + e^2)."""
+        predicted = acts @ theta[:n] + _activity(offset(theta), rows.issue[use])
+        error = (measured - predicted) / (NOISE_LN * _LINEAR)
+        return error, np.sqrt(1.0 + error**2)
+
+    def residuals(theta: Floats) -> Floats:
+        error, root = errors(theta)
+        return np.concatenate([_LINEAR * error * np.sqrt(2.0 / (root + 1.0)), prior * theta])
+
+    def jacobian(theta: Floats) -> Floats:
+        _, root = errors(theta)
+        share = np.exp(_ln_share(offset(theta)))
+        slope = np.where(share < _MAX_SHARE, share, 0.0) * (rows.issue[use] - 1.0)
+        slope = slope / (1.0 - share + share * rows.issue[use])
+        by_effect = np.column_stack([acts, slope, slope[:, None] * on_board])
+        scale = -np.sqrt((root + 1.0) / 2.0) / root / NOISE_LN
+        return np.vstack([scale[:, None] * by_effect, np.diag(prior)])
+
+    theta = least_squares(residuals, np.zeros(n + 1 + len(boards)), jac=jacobian).x
     found = dict(zip(keys, theta[:n].tolist(), strict=True))
     found["mean", "", "instructions"] = _ln_share(theta[n]).item()
     for j, board in enumerate(boards):

@@ -138,7 +138,8 @@ def deploy(
     table = network.table()
     priced = priced_rows(table, target)
     planned = None
-    if target.device.accelerator is not None or offload is not None or accelerator_model is not None:
+    asked = (offload, accelerator_model, accelerator_system, stored_weight_bytes)
+    if target.device.accelerator is not None or any(value is not None for value in asked):
         from tinysim.deploy.offload.plan import plan_offload  # most boards never need it
 
         planned = plan_offload(

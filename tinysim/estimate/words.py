@@ -28,8 +28,10 @@ def bottleneck_sentence(estimate: Estimate) -> str:
     causes = estimate.cycles_by_cause
     waits = {name: cycles for name, cycles in causes.items() if name != "compute"}
     wait = max(waits, key=lambda name: waits[name])
+    there = estimate.accelerator
+    offload = "" if there is None else f"{there['layers']} of {len(estimate.layers)} operators run on {there['name']}. "
     return (
-        f"Layer {top.index} ({top.name}) takes {top.cycles / estimate.cycles:.0%} of the cycles; "
+        f"{offload}Layer {top.index} ({top.name}) takes {top.cycles / estimate.cycles:.0%} of the cycles; "
         f"over the network {causes['compute'] / estimate.cycles:.0%} is {_CAUSES['compute']} and "
         f"{waits[wait] / estimate.cycles:.0%} {_CAUSES[wait]}, the largest stall." + _sparsity_sentence(estimate)
     )

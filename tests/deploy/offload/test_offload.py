@@ -165,6 +165,8 @@ def test_models_of_an_ethos_u() -> None:
         ts.estimate("kws", "corstone-300", accelerator_model="silicon")
     with pytest.raises(SpecError, match="tflm-cmsis-nn drives no accelerator of nucleo-l4r5zi"):
         ts.estimate("kws", "nucleo-l4r5zi", accelerator_model="measured")
+    with pytest.raises(SpecError, match=r"stored_weight_bytes 1000\.0: tflm-cmsis-nn drives no accelerator"):
+        ts.estimate("kws", "nucleo-l4r5zi", stored_weight_bytes=1e3)
     with pytest.raises(SpecError, match="offload 'all'"):
         ts.estimate("kws", "corstone-300", offload="all")
     with pytest.raises(InputError, match="stored_weight_bytes must be above 0"):
@@ -190,6 +192,7 @@ def test_what_falls_back_says_why() -> None:
     assert "depthwise_conv2d" in kinds
     runs, handover = est.accelerator["runs"], est.accelerator["handover_cycles"]
     assert runs > 10
+    assert f"{est.accelerator['layers']} of 31 operators run on max78002" in est.explain()
     assert handover > 24 * runs, "its memory is not the core's: tensors are copied"
 
 

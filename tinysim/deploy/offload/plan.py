@@ -107,11 +107,14 @@ def plan_offload(
     if offload not in get_args(Partition):
         raise SpecError(f"offload {offload!r}; {nearest(offload, get_args(Partition))}")
     spec = accelerator_of(target)
-    if spec is None and accelerator_model is not None:
-        raise SpecError(
-            f"accelerator_model {accelerator_model!r}: {target.runtime.name} drives no accelerator of "
-            f"{target.device.name}"
-        )
+    options = {
+        "accelerator_model": accelerator_model,
+        "accelerator_system": accelerator_system,
+        "stored_weight_bytes": stored_weight_bytes,
+    }
+    for name, value in options.items():
+        if spec is None and value is not None:
+            raise SpecError(f"{name} {value!r}: {target.runtime.name} drives no accelerator of {target.device.name}")
     if spec is None or offload == "none":
         return None
     engine = engine_costs(

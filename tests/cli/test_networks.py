@@ -64,6 +64,15 @@ def test_show(capsys: pytest.CaptureFixture[str]) -> None:
         assert word in out
 
 
+def test_show_tells_dead_channels(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    half, whole = load_network("mobilenet-v1-0.25-96"), load_network("mobilenet-v1-0.5-224")
+    assert "live" not in run(capsys, "show", "kws")
+    monkeypatch.setattr("tinysim.network.graph.Network.live", property(lambda network: half))
+    document = json.loads(run(capsys, "show", whole.name, "--json"))
+    assert document["live_macs"] == half.macs < document["macs"]
+    assert f"{half.macs:,} MACs without channels" in run(capsys, "show", whole.name)
+
+
 @pytest.mark.parametrize("name", ["kws", "ic@float32", "gru-32"])
 def test_export_and_back(capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str) -> None:
     path = tmp_path / "net.yaml"

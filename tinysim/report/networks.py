@@ -87,6 +87,7 @@ def network_document(network: Network, count: str = "all-macs") -> dict[str, Any
     counts = {name: int(count_operations(table, name).sum()) for name in CONVENTIONS}
     return network_summary(network, count) | {
         "counts": counts,
+        "live_macs": network.live.macs,
         "inputs": [value(t) for t in network.inputs],
         "outputs": [value(t) for t in network.outputs],
         "weight_sparsity": _mean_sparsity(network),
@@ -113,6 +114,8 @@ def print_network(document: dict[str, Any]) -> None:
             totals.add_row(what[:-1], f"{tensor['name']}: {shape} {tensor['dtype']}")
     for name, n in document["counts"].items():
         totals.add_row(_HEADERS[name], f"{n:,}   ({CONVENTIONS[name]})")
+    if document["live_macs"] != document["macs"]:
+        totals.add_row("  live", f"{document['live_macs']:,} MACs without channels that never change the output")
     totals.add_row("parameters", f"{document['params']:,} in {document['weight_bytes']:,} B of constants")
     totals.add_row("peak activations", f"{document['peak_activation_bytes']:,} B live at a time")
     if document["weight_sparsity"]:

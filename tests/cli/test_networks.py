@@ -66,7 +66,7 @@ def test_show(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_show_tells_dead_channels(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     half, whole = load_network("mobilenet-v1-0.25-96"), load_network("mobilenet-v1-0.5-224")
-    assert "live" not in run(capsys, "show", "kws")
+    assert "without channels" not in run(capsys, "show", "kws")
     monkeypatch.setattr("tinysim.network.graph.Network.live", property(lambda network: half))
     document = json.loads(run(capsys, "show", whole.name, "--json"))
     assert document["live_macs"] == half.macs < document["macs"]

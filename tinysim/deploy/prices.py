@@ -138,9 +138,15 @@ def reference_power(
 
 
 def sleep_power(
-    board: Device, state: str | None = None, *, supply_v: float | None = None, temperature_c: float | None = None
+    board: Device,
+    state: str | None = None,
+    *,
+    keep_bytes: float = 1.0,
+    supply_v: float | None = None,
+    temperature_c: float | None = None,
 ) -> tuple[str, float, float]:
-    """Name, power [W] and wake-up time [s] of a sleep state, by default the one of lowest current that keeps SRAM.
+    """Name, power [W] and wake-up time [s] of a sleep state, by default the one of lowest current that keeps
+    `keep_bytes` of SRAM; where the board states of none what it keeps, the lowest.
 
     Sleep currents are leakage: they pass at any supply, and grow with temperature. An unknown wake-up time is 0.
 
@@ -148,7 +154,7 @@ def sleep_power(
         SpecError: no such state of known current; names those that exist.
     """
     states = [s for s in board.power.sleep if s.current.known] if board.power is not None else []
-    keeps = [s for s in states if s.retained is not None and s.retained.known and s.retained.si > 0]
+    keeps = [s for s in states if s.retained is not None and s.retained.known and s.retained.si >= keep_bytes]
     chosen = [s for s in states if s.name == state] if state is not None else (keeps or states)
     if not chosen:
         raise SpecError(

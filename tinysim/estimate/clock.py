@@ -89,7 +89,7 @@ def best_clock(
         estimate: an inference on a core.
         period_s: time from one inference to the next; None counts the inference alone.
         deadline_s: time for wake-up and inference; the period if None.
-        sleep: sleep state in between; the one of lowest current that keeps SRAM if None.
+        sleep: sleep state in between; the one of lowest current that keeps the arena if None.
 
     Raises:
         MissingFigure: the board's currents are unknown.
@@ -110,7 +110,11 @@ def best_clock(
     if period_s is not None:
         prices = target.prices
         state, sleep_w, wake_s = sleep_power(
-            target.device, sleep, supply_v=prices.supply_v, temperature_c=prices.temperature_c
+            target.device,
+            sleep,
+            keep_bytes=estimate.memory.sram_peak_bytes,
+            supply_v=prices.supply_v,
+            temperature_c=prices.temperature_c,
         )
     points = []
     for clock_hz in _clocks(target):

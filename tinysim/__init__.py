@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tinysim.estimate.training import TrainingEstimate as TrainingEstimate
     from tinysim.estimate.training import estimate_training as estimate_training
     from tinysim.explore.cost_model import CostModel as CostModel
+    from tinysim.explore.sweep import sweep as sweep
     from tinysim.network.graph import Network as Network
     from tinysim.network.load import list_networks as list_networks
     from tinysim.network.load import load_network as load_network
@@ -47,6 +48,7 @@ _HOMES = {
     "list_runtimes": "tinysim.device.library",
     "load_device": "tinysim.device.library",
     "load_network": "tinysim.network.load",
+    "sweep": "tinysim.explore.sweep",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]

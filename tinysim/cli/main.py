@@ -23,8 +23,10 @@ COMMANDS = {
     "harvest": ("tinysim.cli.harvest", "What does a battery-free node complete on harvested energy?"),
     "memory": ("tinysim.cli.memory", "Draw the arena, say what makes its peak and what would lower it."),
     "networks": ("tinysim.cli.networks", "List the networks of the zoo, show one, export any as YAML."),
+    "query": ("tinysim.cli.query", "Best points, Pareto front, groups or SQL of a sweep."),
     "reproduce": ("tinysim.cli.reproduce", "Predict published tables and compare."),
     "simulate": ("tinysim.cli.simulate", "Simulate one inference event by event: DMA, bus contention, timeline."),
+    "sweep": ("tinysim.cli.sweep", "Cost many networks on many devices, into Parquet files."),
     "validate": ("tinysim.cli.validate", "Predict measured rows that were left out of the fit."),
 }
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,7 +61,9 @@ class CostModel:
     Args:
         device: name, path, `Device`, or a resolved `Target`.
         runtime: name of a runtime of the device; its first one if None.
-        **options: those of `resolve_target` (clock_hz, code_in, weights_in, activations_in).
+        paths: fields of `MemoryPath` that differ, by memory path: {"weights": {"wait_cycles": 2.0}}; what a sweep of
+            wait states, cache and line sizes changes.
+        **options: those of `resolve_target` (clock_hz, code_in, weights_in, activations_in, ...).
 
     Distinct layers are priced once and kept, topologies planned once. A table of layers stands for a chain, see
     `chain_network`; other graphs are given as `Network`.
@@ -74,8 +76,17 @@ class CostModel:
     True
     """
 
-    def __init__(self, device: str | Device | Target, runtime: str | None = None, **options: Any) -> None:
-        self.target = device if isinstance(device, Target) else resolve_target(device, runtime, **options)
+    def __init__(
+        self,
+        device: str | Device | Target,
+        runtime: str | None = None,
+        *,
+        paths: Mapping[str, Mapping[str, float]] | None = None,
+        **options: Any,
+    ) -> None:
+        self._paths = paths or {}
+        target = device if isinstance(device, Target) else resolve_target(device, runtime, **options)
+        self.target = self._adjusted(target)
         self._how = None if isinstance(device, Target) else (device, runtime, options)
         self._targets: dict[str, Target] = {}
         self._prices: dict[tuple[int, int], tuple[Blocks, RowCosts]] = {}
@@ -137,20 +148,22 @@ class CostModel:
         ]
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(COLUMNS))
 
-    def columns(self, encoded: Encoded) -> dict[str, NDArray[Any]]:
-        """Costs of encoded networks as arrays of shape (n_networks,), columns `COLUMNS`."""
+    def columns(self, encoded: Encoded, names: Sequence[str] = COLUMNS) -> dict[str, NDArray[Any]]:
+        """Costs of encoded networks as arrays of shape (n_networks,): those of `COLUMNS` in `names`, in their order.
+
+        Without "sram_peak_bytes" no memory is planned, which is most of the work.
+        """
         n = len(encoded)
         out: dict[str, NDArray[Any]] = {
-            name: np.empty(n, dtype=np.float64 if name in {"latency_s", "energy_j"} else np.int64) for name in COLUMNS
+            name: np.empty(n, dtype=np.float64 if name in {"latency_s", "energy_j"} else np.int64) for name in names
         }
         for start in range(0, n, _CHUNK):
             part = encoded[slice(start, start + _CHUNK)]
             for members, rows in part.groups():
-                for name, values in self._group(part.blocks, rows).items():
+                for name, values in self._group(part.blocks, rows, names).items():
                     out[name][start + members] = values
-        unknown = out["flash_bytes"] < 0
-        if unknown.any():
-            out["flash_bytes"] = np.where(unknown, np.nan, out["flash_bytes"])
+        if "flash_bytes" in out and (out["flash_bytes"] < 0).any():
+            out["flash_bytes"] = np.where(out["flash_bytes"] < 0, np.nan, out["flash_bytes"])
         return out
 
     def _target(self, precision: str) -> Target:
@@ -159,8 +172,13 @@ class CostModel:
             return self.target
         if precision not in self._targets:
             device, runtime, options = self._how
-            self._targets[precision] = resolve_target(device, runtime, **({"precision": precision} | options))
+            target = resolve_target(device, runtime, **({"precision": precision} | options))
+            self._targets[precision] = self._adjusted(target)
         return self._targets[precision]
+
+    def _adjusted(self, target: Target) -> Target:
+        changed = {name: replace(getattr(target, name), **fields) for name, fields in self._paths.items()}
+        return replace(target, **changed) if changed else target
 
     def _cost(self, net: Network) -> Cost:
         result = estimate_deployment(deploy(net, self._target(precision_of(net.table()))))
@@ -176,11 +194,11 @@ class CostModel:
             kept = self._prices[key] = (blocks, row_costs(blocks.rows, target))
         return kept[1]
 
-    def _group(self, blocks: Blocks, rows: Ints) -> dict[str, NDArray[Any]]:
+    def _group(self, blocks: Blocks, rows: Ints, names: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Costs of networks of one topology; rows: shape (n_networks, n_rows). Unknown flash is -1."""
         topology, prices = self._topology(blocks, rows[0])
         if not topology.is_columnar:
-            return self._one_by_one(blocks, rows)
+            return {name: values for name, values in self._one_by_one(blocks, rows).items() if name in names}
         target = topology.example.target
         # summed as `Estimate` sums: whole cycles are exact in any order, energies run along contiguous rows
         once_cycles = topology.example.once_cycles
@@ -193,13 +211,15 @@ class CostModel:
             energy_j = core + sram + flash_j + (static + once_s * static_w)
         code = topology.example.flash.total_bytes
         sizes = prices.flash_bytes[rows].sum(axis=1) - topology.flash_bytes
-        return {
+        costs = {
             "latency_s": latency_s,
             "energy_j": energy_j,
-            "sram_peak_bytes": self._peaks(topology, prices, rows),
             "flash_bytes": np.full(len(rows), -1) if code is None else code + sizes,
             "macs": prices.macs[rows].sum(axis=1),
         }
+        if "sram_peak_bytes" in names:
+            costs["sram_peak_bytes"] = self._peaks(topology, prices, rows)
+        return {name: values for name, values in costs.items() if name in names}
 
     def _one_by_one(self, blocks: Blocks, rows: Ints) -> dict[str, NDArray[Any]]:
         """Costs of networks whose arenas or engines no column describes: each is planned on its own."""

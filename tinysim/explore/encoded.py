@@ -105,8 +105,6 @@ def factorized(columns: list[NDArray[np.int64]]) -> Ints:
     >>> factorized([np.array([7, 7, 9]), np.array([1, 2, 1])]).tolist()
     [0, 1, 2]
     """
-    import pandas as pd
-
     key, size = np.zeros(len(columns[0]), dtype=np.int64), 1
     for column in columns:
         low = int(column.min(initial=np.iinfo(np.int64).max)) if len(column) else 0
@@ -114,14 +112,14 @@ def factorized(columns: list[NDArray[np.int64]]) -> Ints:
         if span == 1:
             continue
         if size * span >= 1 << 62:
-            key, distinct = pd.factorize(key)
+            distinct, key = np.unique(key, return_inverse=True)
             size = len(distinct)
         if size * span >= 1 << 62:
-            column, distinct = pd.factorize(column)
+            distinct, column = np.unique(column, return_inverse=True)
             low, span = 0, len(distinct)
         key = key * span + (column - low)
         size *= span
-    return np.asarray(pd.factorize(key)[0], dtype=np.int64)
+    return np.asarray(np.unique(key, return_inverse=True)[1], dtype=np.int64)
 
 
 def guess_skips(table: LayerTable) -> Ints:

@@ -17,7 +17,10 @@ from tinysim.deploy.offload.engine import engine_costs
 from tinysim.deploy.offload.plan import network_flow
 from tinysim.device.library import list_devices, load_device, load_runtime
 from tinysim.errors import InputError, SpecError
-from tinysim.simulate.engine import simulate
+from tinysim.simulate.engine import simulate, simulate_system
+from tinysim.simulate.soc import SocSpec
+from tinysim.simulate.work import Work
+from tinysim.simulate.workload import System, Task, Traffic
 
 TINY = ("ad", "ic", "kws", "vww")
 DATA = Path(__file__).parents[2] / "cost" / "accelerator" / "data"
@@ -221,3 +224,22 @@ def test_flow_follows_the_graph() -> None:
     assert flow.reads[0] == ()
     size = network.tensors[network.ops[0].outputs[0]].n_bytes
     assert flow.border_cycles[0] == size / 32 * 5 + 2 * size / 4
+
+
+def test_others_on_the_bus_delay_the_accelerator() -> None:
+    alone = simulate("kws", "xg24-dk2601b", "tflm-mvp")
+    block = Traffic(name="dma", n_bytes=4096, target="sram", period_s=1e-3)
+    busy = simulate("kws", "xg24-dk2601b", "tflm-mvp", traffic=[block])
+    assert busy.cycles > alone.cycles
+    assert busy.waited_cycles("silabs-mvp fetch sram") > 0
+
+
+def test_the_core_works_on_something_else_meanwhile() -> None:
+    deployment = deploy(ts.load_network("vww"), "stm32n6570-dk", "st-edge-ai-3.0")
+    parts = SocSpec.from_target(deployment.target, accelerator={"name": "npu"})
+    inference = Task.inference(deployment, priority=1)
+    other = Task(name="other", works=(Work("filter", 300_000),))
+    alone = simulate_system(System(soc=parts, tasks=(inference,))).cycles
+    both = simulate_system(System(soc=parts, tasks=(inference, other))).cycles
+    assert alone == simulate(deployment).cycles
+    assert max(alone, 300_000) <= both < alone + 10_000

@@ -24,6 +24,8 @@ def fuse_conv_pool(network: Network, buffers: Buffers, *, floats: bool) -> tuple
     buffers: of `lifetimes(network)`. floats: float networks too.
     """
     table = network.table()
+    if not (table.is_family("pool") & (table.stride_h > 1)).any():
+        return buffers, frozenset()
     made = {op.outputs[0]: i for i, op in enumerate(network.ops) if op.outputs}
     reads = [t for op in network.ops for t in set(op.inputs)]
     holder = {t: row for row, t in enumerate(buffers.tensor.tolist())}

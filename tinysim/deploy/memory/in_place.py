@@ -86,7 +86,9 @@ def tie_in_place(network: Network, buffers: Buffers, rules: frozenset[str]) -> B
                 first[out], ahead[step] = step + 1, span - size[row]
                 break
     tied = replace(buffers, first=np.array(first), last=np.maximum(last, first), root=np.array(root))
-    kept = tied.rows(np.array([row for row in range(len(buffers)) if row not in gone], dtype=np.int64))
+    kept = tied
+    if gone:
+        kept = tied.rows(np.array([row for row in range(len(buffers)) if row not in gone], dtype=np.int64))
     return kept.extended(_rows_ahead(network, ahead)) if ahead else kept
 
 

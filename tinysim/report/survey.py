@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from tinysim.deploy.deployment import deploy
-from tinysim.errors import DoesNotFit
+from tinysim.deploy.fit import misfits
 from tinysim.estimate.engine import estimate_deployment
 from tinysim.network.graph import Network
 from tinysim.network.load import load_network
@@ -144,11 +144,6 @@ class Prediction:
 def predict(network: Network, board: Board, claim: Claim) -> Prediction:
     """Predict a network on a board and compare it with a claim."""
     deployment = deploy(network, board.device, board.runtime)
-    try:
-        deployment.check_fit()
-        fits = True
-    except DoesNotFit:
-        fits = False
     result = estimate_deployment(deployment)
     interval, energy, latency = result.interval(0.9), result.energy_j, result.latency_s
     rate = None
@@ -162,7 +157,7 @@ def predict(network: Network, board: Board, claim: Claim) -> Prediction:
         macs=result.macs,
         weights_bytes=result.memory.weights_bytes,
         sram_bytes=result.memory.sram_peak_bytes,
-        fits=fits,
+        fits=not misfits(deployment),
         latency_s=latency,
         latency_low_s=interval.latency_s[0],
         latency_high_s=interval.latency_s[1],

@@ -24,6 +24,7 @@ which network of the family, at which resolution, how often, would make it true?
 - `~` allows {about:.0%} more; of a range, the upper end counts. Smaller, quicker and thriftier than claimed is fine.
 - **Accuracy is not predicted.** That a pruned or narrow network fits says nothing of what it still recognises.
 - Times carry 90 % intervals, made from the residuals that the table of boards names. Verdicts use the middle.
+- Where a predicted ratio lies outside the measured ones beside it, believe the measured.
 - The STM32H747 of many published rows has no known current; the STM32H7A3 stands for the Cortex-M7.
 """
 _EDGE_TPU = """
@@ -193,10 +194,12 @@ _SUPPORT = """
   the time. Without a rate of inferences they say nothing.
 - **The named networks are too large.** At published widths and resolutions, {met} of {tried} predictions fit and meet
   size and time together. The figures suit narrow members of the families at low resolutions, mostly with few classes.
-- **CMSIS-NN** is predicted to run {speed} times as fast as reference kernels, for {energy} times less energy. The power
-  while running stays (ratio {running}): 40 % less power is true of the average at a fixed rate.
+- **CMSIS-NN** is predicted to run {speed} times as fast as reference kernels (measured: {speed_measured}), for
+  {energy} times less energy. The power while running stays (ratio {running}): 40 % less power is true of the average at
+  a fixed rate.
 - **int8** shrinks weights {weights} times, but the whole program only {flash} and the arena {arena} times. The networks
-  of MLPerf Tiny are predicted {faster} times as fast; measured, small dense and recurrent ones gain little or lose.
+  of MLPerf Tiny are predicted {faster} times as fast (measured: {faster_measured}); small dense and recurrent networks
+  gain little or lose.
 - **Zeros save nothing by themselves:** ratio {dense} with dense kernels, as measured. They save storage if the format
   packs them, and time where a runtime has sparse kernels or whole channels go.
 - **Architecture search:** at equal or better accuracy the searched networks need {saved_low:.0f} to {saved_high:.0f} %
@@ -213,6 +216,10 @@ def _support(document: dict[str, Any]) -> str:
         rows = (r for r in document["ratios"] if r["claim"] == claim and r["quantity"] == quantity)
         return [r["ratio"] for r in rows if what in r["what"]]
 
+    def measured(claim: str, device: str) -> str:
+        rows = [r for r in document["measured_ratios"] if r["claim"] == claim and r["quantity"] == "speed"]
+        return _range([float(r[end]) for r in rows if device in r["device"] for end in ("low", "high")])
+
     cmsis, int8, pruning, search = _RATIO_ROWS
     powers = [b["running_power_w"] * 1e3 for b in document["boards"]]
     largest = [item["prediction"] for entry in document["networks"] for item in entry["largest"]]
@@ -228,12 +235,14 @@ def _support(document: dict[str, Any]) -> str:
         met=sum(p["fits"] and p["size_holds"] and p["time_holds"] for p in tried),
         tried=len(tried),
         speed=_range(ratios(cmsis, "speed")),
+        speed_measured=measured(cmsis, ""),
         energy=_range(ratios(cmsis, "energy")),
         running=_range(ratios(cmsis, "power while running")),
         weights=_range(ratios(int8, "weights")),
         flash=_range(ratios(int8, "flash of the program")),
         arena=_range(ratios(int8, "arena")),
         faster=_range(ratios(int8, "speed")),
+        faster_measured=measured(int8, "L4R5"),
         dense=_range(ratios(pruning, "speed", "zero")),
         saved_low=min(saved),
         saved_high=max(saved),

@@ -18,6 +18,14 @@ from tinysim.explore.spaces import SPACES, ds_cnn, mixed_precision
 DEVICE, RUNTIME = "nucleo-l4r5zi", "tflm-cmsis-nn"
 
 
+def assert_same(row: Any, expected: tuple[Any, ...]) -> None:
+    """Equal to the last bit; energies to 1e-14, because counts come from a matrix product whose last bit depends on
+    how many layers it holds."""
+    latency_s, energy_j, *sizes = row
+    assert (latency_s, *sizes) == (expected[0], *expected[2:])
+    assert energy_j == pytest.approx(expected[1], rel=1e-14)
+
+
 def estimated(network: ts.Network, device: str = DEVICE, runtime: str = RUNTIME) -> tuple[Any, ...]:
     e = ts.estimate(network, device, runtime)
     return e.latency_s, e.energy_j, e.memory.sram_peak_bytes, e.memory.flash_bytes, e.macs
@@ -35,7 +43,7 @@ def test_batch_equals_estimates(name: str, model: CostModel) -> None:
     frame = model.batch(space.encode(vectors))
     assert tuple(frame.columns) == COLUMNS
     for row, vector in zip(frame.itertuples(index=False), vectors, strict=True):
-        assert tuple(row) == estimated(space.network(vector))
+        assert_same(row, estimated(space.network(vector)))
 
 
 def test_a_thousand_networks_give_the_same_alone(model: CostModel) -> None:
@@ -50,9 +58,11 @@ def test_tables_give_what_encodings_give(model: CostModel) -> None:
     space = SPACES["mobilenet-v2"]()
     encoded = space.encode(space.sample(50, seed=2))
     frame = model.batch(encoded)
-    assert model.batch(encoded.table(), skips=encoded.skips()).equals(frame)
-    assert model.batch(encoded.table()).equals(frame)  # skips are found again: no block is without expansion
-    assert model.batch([encoded[:20].table(), encoded[20:].table()]).equals(frame)
+    first, second = encoded[:20].table(), encoded[20:].table()
+    # skips are found again where they are not given: no block is without expansion
+    for other in (model.batch(encoded.table(), skips=encoded.skips()), model.batch([first, second])):
+        for row, expected in zip(other.itertuples(index=False), frame.itertuples(index=False), strict=True):
+            assert_same(row, expected)
 
 
 @pytest.mark.parametrize("name", ["kws", "ad", "mobilenet-v1-0.25-96", "mobilenet-v2-0.35-96"])
@@ -61,9 +71,8 @@ def test_zoo_networks_equal_their_tables_but_for_names(name: str, model: CostMod
     cost, chain = model(network), model(network.table())
     assert tuple(cost.to_dict().values()) == estimated(network)
     assert model(network) is cost
-    assert (chain.latency_s, chain.energy_j, chain.sram_peak_bytes, chain.macs) == (
-        cost.latency_s, cost.energy_j, cost.sram_peak_bytes, cost.macs,
-    )  # fmt: skip
+    assert (chain.latency_s, chain.sram_peak_bytes, chain.macs) == (cost.latency_s, cost.sram_peak_bytes, cost.macs)
+    assert chain.energy_j == pytest.approx(cost.energy_j, rel=1e-14)
     # the file holds the tensors' names, which a table does not know
     assert chain.flash_bytes == pytest.approx(cost.flash_bytes, rel=0.01)
 
@@ -73,8 +82,10 @@ def test_every_way_of_planning_memory(runtime: str) -> None:
     model, space = CostModel(DEVICE, runtime), ds_cnn()
     vectors = space.sample(3, seed=4)
     for row, vector in zip(model.batch(space.encode(vectors)).itertuples(index=False), vectors, strict=True):
-        expected = [np.nan if v is None else v for v in estimated(space.network(vector), runtime=runtime)]
-        np.testing.assert_array_equal(tuple(row), expected)
+        latency_s, energy_j, *sizes = estimated(space.network(vector), runtime=runtime)
+        expected = [latency_s, *(np.nan if size is None else size for size in sizes)]
+        np.testing.assert_array_equal(np.delete(tuple(row), 1), expected)
+        assert row[1] == pytest.approx(energy_j, rel=1e-14)
 
 
 def test_mixed_precision(model: CostModel) -> None:
@@ -83,7 +94,7 @@ def test_mixed_precision(model: CostModel) -> None:
     vectors = space.sample(20, seed=5)
     frame = model.batch(space.encode(vectors))
     for row, vector in zip(frame.itertuples(index=False), vectors, strict=True):
-        assert tuple(row) == estimated(space.network(vector))
+        assert_same(row, estimated(space.network(vector)))
     smallest, largest = (model(space.encode(np.full(len(space.genes), i))) for i in (2, 0))
     assert smallest.flash_bytes is not None
     assert largest.flash_bytes is not None

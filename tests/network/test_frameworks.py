@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -302,6 +302,7 @@ def test_onnx_input_shapes_fill_unknown_sizes() -> None:
 
 
 @settings(max_examples=100, deadline=None)
+@example([(477, 10)])  # a line break in the name of an operator
 @given(st.lists(st.tuples(st.integers(0, 2**20), st.integers(0, 255)), min_size=1, max_size=5))
 def test_onnx_only_clear_errors_come_out(patches: list[tuple[int, int]]) -> None:
     raw = bytearray(ONNX["attention"]().SerializeToString())

@@ -105,7 +105,7 @@ class _Import:
             if not known and axis > 0:
                 raise NetworkError(
                     f"{self.label}: input {given.name!r} has an unknown size in axis {axis} "
-                    f"({dim.dim_param or 'no name'}): give its shape in input_shapes"
+                    f"({_one_line(dim.dim_param) or 'no name'}): give its shape in input_shapes"
                 )
             sizes.append(int(dim.dim_value) if known else 1)
         return tuple(sizes)
@@ -120,7 +120,7 @@ class _Import:
     def _node(self, index: int, node: Any) -> None:
         from onnx import helper
 
-        where = f"{self.label}: operator {index} ({node.op_type})"
+        where = f"{self.label}: operator {index} ({_one_line(node.op_type)})"
         inputs = [self._found(where, name) for name in node.input]
         try:
             attrs = {a.name: helper.get_attribute_value(a) for a in node.attribute}
@@ -146,3 +146,8 @@ class _Import:
         for name, value in zip(node.output, listed, strict=False):
             if name:
                 self.values[name] = value
+
+
+def _one_line(text: str) -> str:
+    """A name of the file as it may stand in a message."""
+    return " ".join(text.split())

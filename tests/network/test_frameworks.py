@@ -303,6 +303,7 @@ def test_onnx_input_shapes_fill_unknown_sizes() -> None:
 
 @settings(max_examples=100, deadline=None)
 @example([(477, 10)])  # a line break in the name of an operator
+@example([(94, 128)])  # a name that is no UTF-8
 @given(st.lists(st.tuples(st.integers(0, 2**20), st.integers(0, 255)), min_size=1, max_size=5))
 def test_onnx_only_clear_errors_come_out(patches: list[tuple[int, int]]) -> None:
     raw = bytearray(ONNX["attention"]().SerializeToString())

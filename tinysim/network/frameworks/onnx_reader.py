@@ -50,7 +50,7 @@ def read_onnx(
         raise NetworkError(f"{label}: no valid ONNX file") from error
     if not model.graph.node:
         raise NetworkError(f"{label}: no valid ONNX file, or one without operators")
-    stem = name or (Path(source).stem if not isinstance(source, bytes) else model.graph.name or "onnx")
+    stem = name or (Path(source).stem if not isinstance(source, bytes) else _one_line(model.graph.name) or "onnx")
     return _Import(label, stem).network(model.graph, dict(input_shapes or {}))
 
 
@@ -86,7 +86,7 @@ class _Import:
         for given in graph.input:
             if given.name not in self.values:
                 shape = shapes.pop(given.name, None) or self._shape(given)
-                self.values[given.name] = self.to.input(tuple(shape), name=given.name)
+                self.values[given.name] = self.to.input(tuple(shape), name=_one_line(given.name))
         if shapes:
             known = [given.name for given in graph.input]
             raise NetworkError(f"{self.label}: no input {next(iter(shapes))!r}; {nearest(next(iter(shapes)), known)}")
@@ -148,6 +148,6 @@ class _Import:
                 self.values[name] = value
 
 
-def _one_line(text: str) -> str:
-    """A name of the file as it may stand in a message."""
-    return " ".join(text.split())
+def _one_line(text: Any) -> str:
+    """A name of the file as it may stand in a message; protobuf gives bytes where it is no UTF-8."""
+    return " ".join(str(text).split())

@@ -1,1 +1,1 @@
-"""calibrate."""
+"""Measured rows, fits of the effects, and validation on rows that were left out."""

@@ -146,7 +146,7 @@ def fit_effects(
     theta = mean.copy() if start is None else start.copy()
     variance = design.sigma**2
     predicted, jacobian = design.linearise(theta)
-    for _ in range(40):
+    for iteration in range(40):
         residual = ln_cycles - predicted
         noise = noise_ln**2 * np.maximum(1.0, np.abs(residual) / (_HUBER * noise_ln))
         dense = jacobian.toarray()
@@ -154,10 +154,12 @@ def fit_effects(
         weights = np.linalg.solve(kernel, residual + dense @ (theta - mean))
         step = mean + variance * (dense.T @ weights) - theta
         largest = float(np.abs(step).max(initial=0.0))
-        theta = theta + step * min(1.0, _STEP_LIMIT / largest if largest > 0 else 1.0)
+        # Once near, half steps keep the Huber weights from flipping to and fro.
+        reach = 1.0 if iteration < 4 else 0.5
+        theta = theta + step * min(reach, _STEP_LIMIT / largest if largest > 0 else 1.0)
         before = predicted
         predicted, jacobian = design.linearise(theta)
-        if float(np.abs(predicted - before).max(initial=0.0)) < tolerance:
+        if float(np.sqrt(np.mean((predicted - before) ** 2))) < tolerance:
             break
     return theta
 

@@ -84,7 +84,7 @@ def read_rows(path: Path) -> pd.DataFrame:
     if len(bad):
         raise InputError(f"{path}: row {bad[0] + 2}: latency_ms {table.latency_ms[bad[0]]!r} is no number above 0")
     table["latency_ms"] = latency
-    table["build"] = table["build"].fillna("")
+    table["build"] = table["build"].astype(object).where(table["build"].notna(), "").astype(str)
     named = table["id"].notna()
     table["id"] = table["id"].where(named, path.stem + ":" + (table.index + 2).astype(str))
     table["cell"] = cells(table)

@@ -96,7 +96,7 @@ def out_of_fold(data: Dataset, split: str, progress: Progress | None = None) -> 
     wanted = np.unique(groups[scored])
     for done, group in enumerate(wanted):
         held = groups == group
-        theta = fit_effects(design.rows(~held), data.ln_cycles[~held], start=start, tolerance=3e-3)
+        theta = fit_effects(design.rows(~held), data.ln_cycles[~held], start=start, tolerance=2e-3)
         predicted[held & scored] = design.rows(held).predict(theta)[scored[held]]
         if progress is not None:
             progress(done + 1, len(wanted))

@@ -35,7 +35,7 @@ _CNN: dict[int, tuple[tuple[int, int, int], tuple[tuple[int, int] | str, ...], t
 
 
 def build_fc(b: Builder, *, index: int) -> int:
-    """Dense layers with ReLU, the last one linear."""
+    """Dense layers with ReLU; the last one linear, or a softmax where there are classes."""
     first, *units = _FC[index]
     return _dense(b, b.input(1, first), units)
 
@@ -57,7 +57,8 @@ def build_cnn(b: Builder, *, index: int) -> int:
 def _dense(b: Builder, x: int, units: Sequence[int]) -> int:
     for n in units[:-1]:
         x = b.fc(x, n, activation="relu")
-    return b.fc(x, units[-1])
+    x = b.fc(x, units[-1])
+    return b.softmax(x) if units[-1] > 1 else x
 
 
 for _index in _FC:

@@ -101,7 +101,12 @@ def test_dask_survives_a_lost_worker(finished: Path, tmp_path: Path) -> None:
         port = s.getsockname()[1]
     address = f"tcp://127.0.0.1:{port}"
     dask = [sys.executable, "-m", "dask"]
-    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    home = str(Path(ts.__file__).parents[1])
+    quiet: dict[str, Any] = {
+        "env": os.environ | {"PYTHONPATH": home},
+        "stdout": subprocess.DEVNULL,
+        "stderr": subprocess.DEVNULL,
+    }
     scheduler = subprocess.Popen([*dask, "scheduler", "--host", "127.0.0.1", "--port", str(port)], **quiet)
     join = [*dask, "worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
     workers = [subprocess.Popen(join, cwd=tmp_path, **quiet) for _ in range(2)]

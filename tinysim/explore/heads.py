@@ -16,13 +16,13 @@ from tinysim.network.table import Ints
 __all__ = ["greedy_heads"]
 
 #: networks placed together: their columns stay in the cache
-_CHUNK = 1024
+_CHUNK = 256
 
 
 def greedy_heads(sizes: Ints, first: Ints, last: Ints) -> Ints:
     """Heads [B] of `tinysim.deploy.memory.greedy_plan` for networks that share their lifetimes, shape (n_networks,).
 
-    sizes [B]: shape (n_networks, n_buffers), aligned already, sums below 2^53. first, last [step]: (n_buffers,).
+    sizes [B]: shape (n_networks, n_buffers), aligned already, sums below 2^31. first, last [step]: (n_buffers,).
 
     >>> greedy_heads(np.array([[64, 128, 64], [64, 32, 16]]), np.array([0, 1, 2]), np.array([1, 2, 3])).tolist()
     [192, 96]
@@ -55,17 +55,17 @@ def _place(size: Ints, meets: NDArray[np.bool_], count: int) -> Ints:
     """Highest end of the first `count` buffers by falling size, of equal ones the later first, shape (n_networks,)."""
     n = size.shape[1]
     key = -np.sort(-(size * n + np.arange(n)), axis=1)[:, :count].T
-    order, width = key % n, key // n
+    order, width = np.ascontiguousarray(key % n), (key // n).astype(np.int32)
     start, stop = np.zeros_like(width), np.zeros_like(width)
     stop[0] = width[0]
     for k in range(1, count):
-        offset = np.zeros(len(size), dtype=np.int64)
+        offset = np.zeros(len(size), dtype=np.int32)
         obstacle = np.where(meets[order[:k], order[k]], stop[:k], 0)
+        begin = start[:k] - width[k]
         while True:
-            hit = (start[:k] < offset + width[k]) & (offset < obstacle)
-            raised = np.where(hit, obstacle, 0).max(axis=0)
+            raised = np.where((begin < offset) & (offset < obstacle), obstacle, 0).max(axis=0)
             if (raised <= offset).all():
                 break
             offset = np.maximum(offset, raised)
         start[k], stop[k] = offset, offset + width[k]
-    return np.asarray(stop.max(axis=0))
+    return np.asarray(stop.max(axis=0), dtype=np.int64)

@@ -183,17 +183,17 @@ def _connect(scheduler: str) -> Any:
 
 def _on_dask(client: Any, jobs: Iterator[tuple[str, str, int]]) -> Iterator[int]:
     """Chunks on a cluster; the scheduler gives those of a lost worker to another one."""
-    from distributed import as_completed
+    from distributed import wait as wait_for
 
     def submit(job: tuple[str, str, int]) -> Any:
-        return client.submit(run_chunk, *job, key=f"tinysim-{hash(job[:2])}-{job[2]}", pure=False, retries=_RETRIES)
+        return client.submit(run_chunk, *job, pure=False, retries=_RETRIES)
 
     with client, client.as_current():
         window = 4 * max(1, sum(client.nthreads().values()))
-        running = as_completed([submit(job) for job in islice(jobs, window)])
-        for future in running:
-            n = future.result()
-            future.release()
-            for job in islice(jobs, 1):
-                running.add(submit(job))
-            yield n
+        running = {submit(job) for job in islice(jobs, window)}
+        while running:
+            done = wait_for(running, return_when="FIRST_COMPLETED").done
+            for future in done:
+                yield future.result()
+            running -= done
+            running |= {submit(job) for job in islice(jobs, len(done))}

@@ -110,12 +110,13 @@ class CostModel:
             encoded = network if isinstance(network, Encoded) else encode_table(network)
             if len(encoded) != 1:
                 raise InputError(f"CostModel takes one network at a time, got {len(encoded)}; use .batch(...)")
-            row: dict[str, Any] = {name: column[0].item() for name, column in self.columns(encoded).items()}
-            return Cost(**{name: None if np.isnan(value) else value for name, value in row.items()})
+            row = {name: column[0].item() for name, column in self.columns(encoded).items()}
+            known: dict[str, Any] = {name: None if np.isnan(value) else value for name, value in row.items()}
+            return Cost(**known)
         net = network if isinstance(network, Network) else load_network(network, input_shape=input_shape)
-        known = self._seen.get(id(net))
-        if known is not None and known[0]() is net:
-            return known[1]
+        seen_before = self._seen.get(id(net))
+        if seen_before is not None and seen_before[0]() is net:
+            return seen_before[1]
         cost = self._cost(net)
         key, seen = id(net), self._seen
         self._seen[key] = (weakref.ref(net, lambda _: seen.pop(key, None)), cost)

@@ -5,7 +5,7 @@ Each function returns a `SearchSpace`; read them as examples of writing one's ow
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from tinysim.explore.layers import conv, depthwise, head, inverted_residual
@@ -195,4 +195,9 @@ def pruned(
 
 
 #: spaces that a sweep can name
-SPACES = {"ds-cnn": ds_cnn, "mobilenet-v2": mobilenet_v2, "once-for-all": once_for_all, "pruned": pruned}
+SPACES: dict[str, Callable[..., SearchSpace]] = {
+    "ds-cnn": ds_cnn,
+    "mobilenet-v2": mobilenet_v2,
+    "once-for-all": once_for_all,
+    "pruned": pruned,
+}

@@ -173,17 +173,20 @@ def _on_processes(jobs: Iterator[tuple[str, str, int]], workers: int) -> Iterato
 
 def _connect(scheduler: str) -> Any:
     _need("distributed", "dask")
-    from distributed import Client
+    import distributed
 
+    make_client: Any = distributed.Client
     try:
-        return Client(scheduler, timeout=_CONNECT_S, set_as_default=False)
+        return make_client(scheduler, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, ValueError) as error:
         raise InputError(f"scheduler {scheduler!r} does not answer: {str(error) or type(error).__name__}") from error
 
 
 def _on_dask(client: Any, jobs: Iterator[tuple[str, str, int]]) -> Iterator[int]:
     """Chunks on a cluster; the scheduler gives those of a lost worker to another one."""
-    from distributed import wait as wait_for
+    import distributed
+
+    wait_for: Any = distributed.wait
 
     def submit(job: tuple[str, str, int]) -> Any:
         return client.submit(run_chunk, *job, pure=False, retries=_RETRIES)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tinysim.device.library import list_runtimes as list_runtimes
     from tinysim.device.library import load_device as load_device
     from tinysim.device.spec import Device as Device
+    from tinysim.estimate.counts import instruction_counts as instruction_counts
     from tinysim.estimate.engine import estimate as estimate
     from tinysim.estimate.result import Estimate as Estimate
     from tinysim.estimate.training import TrainingEstimate as TrainingEstimate
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from tinysim.network.load import list_networks as list_networks
     from tinysim.network.load import load_network as load_network
     from tinysim.network.table import LayerTable as LayerTable
+    from tinysim.scenario.harvest import harvest_run as harvest_run
+    from tinysim.scenario.life import battery_life as battery_life
+    from tinysim.simulate.engine import simulate as simulate
+    from tinysim.simulate.timeline import Timeline as Timeline
 
 __version__ = "0.1.0"
 
@@ -38,16 +43,21 @@ _HOMES = {
     "Estimate": "tinysim.estimate.result",
     "LayerTable": "tinysim.network.table",
     "Network": "tinysim.network.graph",
+    "Timeline": "tinysim.simulate.timeline",
     "TrainingEstimate": "tinysim.estimate.training",
+    "battery_life": "tinysim.scenario.life",
     "deploy": "tinysim.deploy.deployment",
     "estimate": "tinysim.estimate.engine",
     "estimate_training": "tinysim.estimate.training",
     "fit_memory": "tinysim.deploy.fit",
+    "harvest_run": "tinysim.scenario.harvest",
+    "instruction_counts": "tinysim.estimate.counts",
     "list_devices": "tinysim.device.library",
     "list_networks": "tinysim.network.load",
     "list_runtimes": "tinysim.device.library",
     "load_device": "tinysim.device.library",
     "load_network": "tinysim.network.load",
+    "simulate": "tinysim.simulate.engine",
     "sweep": "tinysim.explore.sweep",
 }
 

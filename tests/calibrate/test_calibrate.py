@@ -8,11 +8,12 @@ import pytest
 
 import tinysim as ts
 from tinysim.calibrate.board import calibrate
+from tinysim.calibrate.features import ln_cycles, row_features
 from tinysim.calibrate.fit import Design, fit_effects, posterior
 from tinysim.calibrate.rows import SUITES, cells, load_rows, read_rows
 from tinysim.calibrate.ship import effects_table
 from tinysim.calibrate.validate import Dataset, baselines, dataset, out_of_fold, scores
-from tinysim.device.effects import FEATURES, coefficients, levels_of, read_effects
+from tinysim.device.effects import FEATURES, WORK, coefficients, levels_of, read_effects
 from tinysim.device.library import load_device, load_runtime, sources
 from tinysim.errors import InputError, SpecError
 from tinysim.estimate.interval import conformal_factor
@@ -155,6 +156,7 @@ def test_bad_effects_are_named(tmp_path: Path) -> None:
 
 def test_unknown_levels_leave_the_counted_kernels() -> None:
     levels = dict.fromkeys(("family", "stack", "precision", "build", "core", "board"), "nobody")
+    levels["kernels"] = "stand-in"
     assert set(coefficients(levels, {}).values()) == {0.0, -2.3}
 
 
@@ -176,3 +178,20 @@ def test_out_of_fold_leaves_nothing_out_of_the_report(data: Dataset) -> None:
         data.ln_cycles[few],
     )
     assert np.isfinite(out_of_fold(small, "cell")).all()
+
+
+def test_two_stall_parameters_explain_microtvm_on_the_l4r5() -> None:
+    """Counted kernels, ideal factors: waits behind weights and behind code are all that is fitted."""
+    from scipy.optimize import nnls
+
+    rows = load_rows("mlperf-tiny")
+    rows = rows[(rows["runtime"] == "microtvm-cmsis-nn") & (rows["device"] == "nucleo-l4r5zi")]
+    parts = row_features(rows)
+    at = {name: i for i, name in enumerate(FEATURES)}
+    counted = parts[:, [at[name] for name in WORK]].sum(axis=1)
+    stalls = parts[:, [at["weights_stall"], at["code_stall"]]]
+    measured = np.exp(ln_cycles(rows))
+    exposure, _ = nnls(stalls / measured[:, None], 1.0 - counted / measured)
+    predicted = counted + stalls @ exposure
+    assert len(rows) >= 7
+    assert np.abs(predicted / measured - 1).max() < 0.10

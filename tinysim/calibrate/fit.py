@@ -26,7 +26,7 @@ Mask = NDArray[np.bool_]
 
 #: Two teams on one board and stack agree within 1 % (worst 2.4 %); the rest is what the structure misses of a row.
 NOISE_LN = 0.03
-_HUBER = 3.0
+_HUBER = 3
 _STEP_LIMIT = 0.7
 _BASE = np.array([BASE[feature] for feature in FEATURES])
 
@@ -53,10 +53,10 @@ class Design:
         entries: list[tuple[int, int]] = []
         position = {feature: i for i, feature in enumerate(FEATURES)}
         for row, level in enumerate(levels):
-            for feature, key, effect in keys_of(level):
+            for feature, key, prior in keys_of(level):
                 if key not in column:
                     column[key] = len(sigma)
-                    sigma.append(effect.sigma)
+                    sigma.append(prior)
                 entries.append((row * len(FEATURES) + position[feature], column[key]))
         at = np.array(entries).T
         shape = (len(levels) * len(FEATURES), len(sigma))

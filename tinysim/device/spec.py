@@ -256,6 +256,8 @@ class Runtime(Spec):
     """Version of the measurements behind it."""
     library: str
     """Kernel library whose structure counts the instructions (``cmsis-nn``, ``tflm-reference``, ...)."""
+    counted: bool = False
+    """Whether its kernels are those that were counted; else the library only lends its structure."""
     opt: str = Field(default="-O3", pattern=r"^-O(3|2|s|fast)(\+dcheck)?$")
     """Compiler level; ``+dcheck`` for a build without NDEBUG, whose reference kernels check every index."""
     planner: str = "tflm-greedy"

@@ -167,6 +167,10 @@ class Estimate:
             if self.memory.code_bytes is not None
             else (f"code size of {self.runtime} is unknown: flash total withheld",)
         )
+        unknown = np.flatnonzero(self.costs.table.is_kind("custom_unknown")).tolist()
+        if unknown:
+            shown = ", ".join(f"{i} ({self.deployment.names[i]})" for i in unknown[:5])
+            code += (f"operators nobody prices count as data movement: {shown}",)
         target, offload = self.deployment.target, self.deployment.offload
         if offload is None:
             return target.gaps + code

@@ -41,10 +41,11 @@ def price(kernel: Kernel, rows: Rows, core: str, opt: str) -> NDArray[np.float64
     measured_on, _ = core_table(kernel.library, kernel.name, core, opt)
     loops, table = per_trip(kernel.library, kernel.name, core, opt)
     trips = kernel.trips(rows, PATHS[measured_on])
-    stacked = np.empty((len(loops), len(rows.kind)))
-    for line, loop in zip(stacked, loops, strict=True):
-        line[:] = trips[loop]
-    priced: NDArray[np.float64] = table.T @ stacked
+    priced = np.zeros((len(CLASSES), len(rows.kind)))
+    # Loop by loop, not as a matrix product: BLAS sums in an order that depends on the number of rows, and a network
+    # must cost the same to the last bit alone and in a batch.
+    for loop, per_class in zip(loops, table, strict=True):
+        priced += per_class[:, None] * trips[loop]
     return priced
 
 

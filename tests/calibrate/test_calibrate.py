@@ -118,7 +118,7 @@ def test_three_rows_pull_an_unseen_network_along(tmp_path: Path) -> None:
     table.write_text(effects_table(result.effects, ["a note"]))
     before = ts.estimate("ds-cnn-l", "nucleo-l4r5zi", "tflm-cmsis-nn").latency_s
     after = ts.estimate("ds-cnn-l", "nucleo-l4r5zi", "tflm-cmsis-nn", calibration=str(table)).latency_s
-    assert 1.05 < after / before < 1.16
+    assert 1.05 < after / before < 1.20
     assert (np.abs(result.rows["residual"]) < 0.06).all()
 
 

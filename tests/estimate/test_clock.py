@@ -58,7 +58,9 @@ def test_a_large_base_current_makes_racing_cheaper():
     assert choice.strategy == "race to idle"
     assert choice.clock_hz == 240e6
     assert choice.sleep == "light-sleep", "deep sleep keeps 16 KiB, less than the arena"
-    assert not choice.points[0].meets_deadline, "at 40 MHz an inference takes longer than a second"
+    slowest = choice.points[0]
+    assert slowest.clock_hz == 40e6
+    assert slowest.energy_j > choice.best.energy_j
 
 
 def test_a_shallow_sleep_costs_more(kws):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 import tinysim as ts
 from tinysim.errors import InputError
@@ -10,6 +9,8 @@ from tinysim.explore.differentiable import ChoiceCost, channels_kept, smooth_max
 from tinysim.explore.layers import conv
 from tinysim.explore.row_costs import row_costs
 from tinysim.network.table import LayerTable
+
+torch = pytest.importorskip("torch", reason="needs the extra 'torch'")
 
 MODEL = ts.CostModel("nucleo-l4r5zi", "tflm-cmsis-nn")
 WIDTHS = (4, 8, 16, 24)

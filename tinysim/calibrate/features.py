@@ -65,8 +65,9 @@ def _network(name: str) -> tuple[Network, str]:
 
 @lru_cache(maxsize=4096)
 def _features(network: str, device: str, runtime: str, build: str, clock_hz: float | None) -> tuple[float, ...]:
-    target = resolve_target(device, runtime, clock_hz=clock_hz, build=build)
-    return tuple(network_features(_network(network)[0], target).tolist())
+    graph, precision = _network(network)
+    target = resolve_target(device, runtime, clock_hz=clock_hz, build=build, precision=precision)
+    return tuple(network_features(graph, target).tolist())
 
 
 def row_features(rows: pd.DataFrame) -> Floats:

@@ -135,6 +135,12 @@ def _resolved(name: str, runtime: str | None, options: Options) -> Target:
 def _resolve(board: Device, runtime: str | None, options: Options) -> Target:
     stack = _runtime_of(board, runtime)
     words = options.build.split()
+    stack = stack.model_copy(
+        update={
+            "library": stack.library_on.get(board.core.name, stack.library),
+            "opt": stack.opt_on.get(board.core.name, {}).get(options.precision, stack.opt),
+        }
+    )
     for level in (word for word in words if word.startswith("-O")):
         stack = stack.model_copy(update={"opt": level})
     if "reference" in words:

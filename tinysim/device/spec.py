@@ -256,6 +256,10 @@ class Runtime(Spec):
     """Version of the measurements behind it."""
     library: str
     """Kernel library whose structure counts the instructions (``cmsis-nn``, ``tflm-reference``, ...)."""
+    library_on: dict[str, str] = Field(default_factory=dict)
+    """Kernel library on some cores, by name, where it differs: a library with kernels for other cores only."""
+    opt_on: dict[str, dict[str, str]] = Field(default_factory=dict)
+    """Compiler level on some cores, by name of the core and precision, where the measured builds show it."""
     counted: bool = False
     """Whether its kernels are those that were counted; else the library only lends its structure."""
     opt: str = Field(default="-O3", pattern=r"^-O(3|2|s|fast)(\+dcheck)?$")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysim.cost.counts import Counts
-from tinysim.cost.cpu import cmsis_nn, float32, tflm
+from tinysim.cost.cpu import chw, cmsis_nn, float32, tflm
 from tinysim.cost.cpu.kernel import PATHS, SELECTIONS, Kernel, Rows, Selection
 from tinysim.cost.cpu.per_trip import CLASSES, CORES, OPTS, core_table, per_trip
 from tinysim.errors import UnknownRuntime, UnsupportedOperator, nearest
@@ -24,8 +24,13 @@ RUNTIMES: dict[str, tuple[tuple[str, ...], ...]] = {
         (cmsis_nn.LIBRARY_16, tflm.LIBRARY),
         (float32.LIBRARY,),
     ),
-    "tflm-reference": ((tflm.LIBRARY,), (tflm.LIBRARY,), (float32.LIBRARY,)),
-    "float32": ((tflm.LIBRARY,), (tflm.LIBRARY,), (float32.LIBRARY,)),
+    "cmsis-nn-5": (
+        (cmsis_nn.LIBRARY_5, cmsis_nn.LIBRARY, tflm.LIBRARY),
+        (cmsis_nn.LIBRARY_16, tflm.LIBRARY),
+        (chw.LIBRARY, float32.LIBRARY),
+    ),
+    "tflm-reference": ((tflm.LIBRARY,), (tflm.LIBRARY_16, tflm.LIBRARY), (float32.LIBRARY,)),
+    "float32": ((tflm.LIBRARY,), (tflm.LIBRARY_16, tflm.LIBRARY), (float32.LIBRARY,)),
 }
 
 #: Libraries whose kernels nobody counted: their loops are taken to be CMSIS-NN's, and fitted factors carry the rest.

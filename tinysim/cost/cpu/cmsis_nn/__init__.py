@@ -1,9 +1,22 @@
 """CMSIS-NN kernels, int8 and int16x8: one module per operator family. Importing the package registers them."""
 
-from tinysim.cost.cpu.cmsis_nn import conv, depthwise, elementwise, matmul, pool, recurrent, wide
+from tinysim.cost.cpu.cmsis_nn import conv, depthwise, elementwise, matmul, pool, recurrent, version5, wide
+from tinysim.cost.cpu.cmsis_nn.version5 import LIBRARY_5
 from tinysim.cost.cpu.cmsis_nn.wide import LIBRARY_16
 
-__all__ = ["LIBRARY", "LIBRARY_16", "conv", "depthwise", "elementwise", "matmul", "pool", "recurrent", "wide"]
+__all__ = [
+    "LIBRARY",
+    "LIBRARY_5",
+    "LIBRARY_16",
+    "conv",
+    "depthwise",
+    "elementwise",
+    "matmul",
+    "pool",
+    "recurrent",
+    "version5",
+    "wide",
+]
 
 #: name under which the selections are registered
 LIBRARY = "cmsis-nn"

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tinysim.device.library import list_runtimes as list_runtimes
     from tinysim.device.library import load_device as load_device
     from tinysim.device.spec import Device as Device
+    from tinysim.estimate.comparison import Comparison as Comparison
+    from tinysim.estimate.comparison import compare as compare
     from tinysim.estimate.counts import instruction_counts as instruction_counts
     from tinysim.estimate.engine import estimate as estimate
     from tinysim.estimate.result import Estimate as Estimate
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Comparison": "tinysim.estimate.comparison",
     "CostModel": "tinysim.explore.cost_model",
     "Deployment": "tinysim.deploy.deployment",
     "Device": "tinysim.device.spec",
@@ -46,6 +49,7 @@ _HOMES = {
     "Timeline": "tinysim.simulate.timeline",
     "TrainingEstimate": "tinysim.estimate.training",
     "battery_life": "tinysim.scenario.life",
+    "compare": "tinysim.estimate.comparison",
     "deploy": "tinysim.deploy.deployment",
     "estimate": "tinysim.estimate.engine",
     "estimate_training": "tinysim.estimate.training",

@@ -33,6 +33,34 @@ def test_estimate_json_and_csv(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert len(csv.read_text().splitlines()) == len(document["layers"]) + 1
 
 
+def test_sensitivity_of_an_estimate(capsys: pytest.CaptureFixture[str]) -> None:
+    common = ("estimate", str(MODEL), "-d", "nucleo-l4r5zi", "--sensitivity")
+    code, out, _ = run(capsys, *common, "--json")
+    figures = {(row["part"], row["figure"]): row for row in json.loads(out)["figures"]}
+    assert code == 0
+    assert figures["cortex-m4", "clock"]["latency_change"] == pytest.approx(1 / 1.01 - 1)
+    _, out, _ = run(capsys, *common, "--step", "100")
+    assert "flash: wait states" in out
+    assert run(capsys, *common, "--step", "-100")[0] == 2
+
+
+def test_compare_boards_runtimes_and_networks(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out, _ = run(capsys, "compare", str(MODEL), "-d", "nucleo-l4r5zi", "-d", "nrf5340-dk", "--json")
+    document = json.loads(out)
+    assert code == 0
+    assert sum(document["causes_s"].values()) == pytest.approx(document["difference_s"])
+    picture = tmp_path / "why.svg"
+    builds = ("--build", "-O3", "--build", "-Os", "--plot", str(picture))
+    code, out, _ = run(capsys, "compare", "kws", "-d", "nucleo-l4r5zi", *builds)
+    assert code == 0
+    assert "-Os takes" in out
+    assert picture.read_text().startswith("<?xml")
+    code, out, _ = run(capsys, "compare", "kws", "vww", "-d", "nucleo-l4r5zi")
+    assert "layers that only one of them has" in out
+    assert run(capsys, "compare", "kws", "-d", "nucleo-l4r5zi", "--plot", "why.txt")[0] == 2
+    assert run(capsys, "compare", "a", "b", "c", "-d", "nucleo-l4r5zi")[0] == 2
+
+
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_help_has_an_example(capsys: pytest.CaptureFixture[str], command: str) -> None:
     code, out, _ = run(capsys, command, "--help")

@@ -25,6 +25,8 @@ __all__ = ["command"]
 @click.option("--build", default="", help="How the build differs: -Os, -O3+dcheck, nofpu, ...")
 @click.option("--calibration", help="Table of effects written by `tinysim calibrate`.")
 @click.option("--level", default=0.9, show_default=True, help="Level of the prediction interval.")
+@click.option("--sensitivity", is_flag=True, help="Print what a change of each figure does, instead of layers.")
+@click.option("--step", default=1.0, show_default=True, help="Change of each figure for --sensitivity, in per cent.")
 @click.option("--allow-unknown", is_flag=True, help="Price unknown operators as data movement.")
 @click.option("--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="Write a row per layer.")
 @json_option
@@ -42,6 +44,8 @@ def command(
     build: str,
     calibration: str | None,
     level: float,
+    sensitivity: bool,
+    step: float,
     allow_unknown: bool,
     csv_file: Path | None,
     as_json: bool,
@@ -54,6 +58,7 @@ def command(
     Example:
       tinysim estimate kws --device nucleo-l4r5zi --runtime tflm-cmsis-nn
       tinysim estimate model.tflite -d nrf5340-dk --json
+      tinysim estimate kws -d nucleo-l4r5zi --sensitivity
     """
     from tinysim.estimate.engine import estimate
     from tinysim.network.load import load_network
@@ -75,7 +80,15 @@ def command(
     )
     if csv_file is not None:
         write_text(csv_file, result.to_frame().to_csv())
-    if as_json:
+    if sensitivity:
+        from tinysim.report.comparison import print_sensitivity
+
+        effects = result.sensitivity(step / 100)
+        if as_json:
+            echo_json(effects.to_dict())
+        else:
+            print_sensitivity(effects)
+    elif as_json:
         echo_json(result.to_dict(level))
     else:
         from tinysim.report.estimate import print_estimate

@@ -18,6 +18,7 @@ __all__ = ["cli", "main"]
 COMMANDS = {
     "battery": ("tinysim.cli.battery", "How long does a battery last, and what eats it?"),
     "calibrate": ("tinysim.cli.calibrate", "Fit a board to a few measured runs."),
+    "compare": ("tinysim.cli.compare", "Why do two estimates differ? By layer and cause."),
     "devices": ("tinysim.cli.devices", "List boards, compare them, or show one with the source of each figure."),
     "estimate": ("tinysim.cli.estimate", "Predict cycles, latency, memory and energy of one inference."),
     "harvest": ("tinysim.cli.harvest", "What does a battery-free node complete on harvested energy?"),

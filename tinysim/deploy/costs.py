@@ -48,9 +48,19 @@ class LayerCosts:
     def bound_by(self) -> tuple[str, ...]:
         """The largest cause of each layer's cycles."""
         names = np.array(["compute", "weights", "code", "activations", "overhead"])
+        return tuple(names[np.argmax(self._by_cause, axis=0)])
+
+    @cached_property
+    def bound_share(self) -> Floats:
+        """Part of each layer's cycles that its largest cause takes, shape (n,) [1]; 0 where there are none."""
+        total = self.cycles.total
+        share: Floats = self._by_cause.max(axis=0) / np.maximum(total, 1.0)
+        return share
+
+    @property
+    def _by_cause(self) -> Floats:
         c = self.cycles
-        stacked = np.stack([c.compute, c.weight_stall, c.fetch_stall, c.data_stall, c.overhead])
-        return tuple(names[np.argmax(stacked, axis=0)])
+        return np.stack([c.compute, c.weight_stall, c.fetch_stall, c.data_stall, c.overhead])
 
 
 def layer_costs(table: LayerTable, target: Target, priced: NDArray[np.bool_] | None = None) -> LayerCosts:

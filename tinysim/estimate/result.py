@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tinysim.estimate.clock import ClockChoice
+    from tinysim.estimate.sensitivity import Sensitivity
 
 __all__ = ["Estimate", "Interval", "LayerCost", "MemoryUse"]
 
@@ -80,6 +81,9 @@ class LayerCost:
     sram_write_bytes: int
     flash_read_bytes: int
     bound_by: str
+    """what takes most of its cycles: compute, weights, code, activations or overhead"""
+    bound_share: float
+    """part of its cycles that this takes [1]; 0 for a layer that costs nothing"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,6 +253,18 @@ class Estimate:
 
         return best_clock(self, period_s=period_s, deadline_s=deadline_s, sleep=sleep)
 
+    def sensitivity(self, step: float = 0.01) -> Sensitivity:
+        """Change of latency and energy for a relative change of each figure: clock, wait states, caches, ...
+
+        One figure at a time, by pricing the deployment again; `step` is 0.01 for one per cent more.
+
+        Raises:
+            InputError: a step that is 0, not above -1 or not finite.
+        """
+        from tinysim.estimate.sensitivity import sensitivity  # which makes estimates
+
+        return sensitivity(self, step)
+
     # ---------------------------------------------------------------- layers
 
     @cached_property
@@ -289,6 +305,7 @@ class Estimate:
             "sram_write_bytes": whole(t.sram_write_bytes),
             "flash_read_bytes": whole(t.weight_read_bytes),
             "bound_by": np.array(costs.bound_by, dtype=object),
+            "bound_share": costs.bound_share,
         }
 
     def to_frame(self) -> pd.DataFrame:

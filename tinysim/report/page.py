@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from tinysim.errors import InputError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "GREY", "html_table", "new_figure", "save_png", "styled", "write_page"]
+__all__ = ["COLOURS", "GREY", "html_table", "new_figure", "save_plot", "save_png", "styled", "write_page"]
 
 #: Okabe-Ito: told apart by colour-blind readers too.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#555555")
@@ -66,6 +68,24 @@ def save_png(figure: Figure, path: Path) -> None:
     """
     try:
         figure.savefig(path, dpi=150, format="png")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def save_plot(draw: Callable[[Axes], object], path: Path, *, width: float = 8.5, height: float = 4.5) -> None:
+    """Draw into new axes and write them as the file's suffix says: png, svg or pdf.
+
+    Raises:
+        InputError: matplotlib is not installed, the suffix is another one, or the file cannot be written.
+    """
+    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise InputError(f"{path}: pictures are .png, .svg or .pdf")
+    figure = new_figure(width, height)
+    with styled():
+        draw(figure.add_subplot())
+    try:
+        # A date would make the same picture differ from day to day.
+        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,10 @@ from tinysim.network.graph import Network
 from tinysim.network.kinds import FAMILY
 from tinysim.network.table import LayerTable
 
-__all__ = ["Offload", "Partition", "network_flow", "plan_offload"]
+if TYPE_CHECKING:
+    from tinysim.deploy.deployment import Deployment
+
+__all__ = ["Offload", "Partition", "network_flow", "plan_offload", "repriced"]
 
 Floats = NDArray[np.float64]
 Partition = Literal["optimal", "greedy", "none"]
@@ -42,6 +46,8 @@ class Offload:
     """whether the operator begins a run on the accelerator"""
     core_once_cycles: int
     """core cycles that the runtime spends once per inference"""
+    configuration: Mapping[str, Any]
+    """options of `engine_costs`: how the accelerator is priced"""
 
     @property
     def name(self) -> str:
@@ -117,15 +123,13 @@ def plan_offload(
             raise SpecError(f"{name} {value!r}: {target.runtime.name} drives no accelerator of {target.device.name}")
     if spec is None or offload == "none":
         return None
-    engine = engine_costs(
-        table,
-        spec,
-        target.clock_hz,
-        model=accelerator_model,
-        system=accelerator_system,
-        memory_mode=memory_mode,
-        stored_weight_bytes=stored_weight_bytes,
-    )
+    configuration: dict[str, Any] = {
+        "model": accelerator_model,
+        "system": accelerator_system,
+        "memory_mode": memory_mode,
+        "stored_weight_bytes": stored_weight_bytes,
+    }
+    engine = engine_costs(table, spec, target.clock_hz, **configuration)
     core, core_runs = _core_costs(table, target, priced)
     total = np.where(priced, [core.cycles.total, engine.cycles.total], 0.0)
     can = np.array([core_runs | ~priced, engine.runs | ~priced])
@@ -163,7 +167,22 @@ def plan_offload(
         handover_cycles=paid + starts * border.start_cycles,
         starts=starts,
         core_once_cycles=core_once,
+        configuration=configuration,
     )
+
+
+def repriced(
+    deployment: Deployment, *, target: Target | None = None, accelerator: Accelerator | None = None
+) -> Deployment:
+    """A deployment whose target or accelerator has other figures; what runs where stays as it was planned."""
+    planned, on = deployment.offload, target or deployment.target
+    assert planned is not None, "for deployments with an accelerator"
+    changed = replace(
+        planned,
+        engine=engine_costs(deployment.table, accelerator or planned.engine.spec, on.clock_hz, **planned.configuration),
+        core=_core_costs(deployment.table, on, deployment.priced)[0],
+    )
+    return replace(deployment, target=on, offload=changed)
 
 
 def network_flow(network: Network, border: Border) -> Flow:

@@ -151,6 +151,16 @@ def test_releases_of_one_tick_run_by_priority_whatever_their_order():
         assert [name for name, *_ in spans(simulate_system(System(soc=SOC, tasks=order)))] == ["b", "c", "a"]
 
 
+@pytest.mark.parametrize("scheduler", ["preemptive", "cooperative"])
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_a_release_at_the_tick_of_an_end_is_seen_whatever_their_order(scheduler, order):
+    """At tick 100 the first job ends and the most urgent one is released: it goes before the one that waits."""
+    tasks = (task("first", 100, priority=1), task("low", 50), task("high", 10, priority=2, offset_s=us(100), count=1))
+    soc = SOC.model_copy(update={"scheduler": scheduler, "switch_cycles": 5})
+    run = simulate_system(System(soc=soc, tasks=tuple(tasks[k] for k in order)))
+    assert spans(run) == [("first", 0, 100), ("high", 105, 115), ("low", 120, 170)]
+
+
 def test_sleep_costs_a_wake_up_and_saves_energy():
     sleep = SleepSpec(name="stop", power_w=1e-5, wake_s=us(9), after_s=us(30))
     periodic = task("t", 20, period_s=us(200), count=2)
@@ -265,6 +275,7 @@ def test_runs_without_end_are_refused():
         (lambda: System(soc=SOC, tasks=(task("t", 1), task("t", 1))), "need different names, got t, t"),
         (lambda: System(soc=SOC, tasks=(task("t", 1, core=1),)), "t: core 1 does not exist; accepted: 0 to 0"),
         (lambda: System(soc=SOC, tasks=(Task(name="t", works=(NpuWork("c", ()),)),)), "none; give soc.accel"),
+        (lambda: NpuLayer("conv", 10, (), 0), "layer 'conv': needs compute_cycles >= 0 and tiles >= 1; got 10 and 0"),
         (lambda: System(soc=SOC, sensors=(Sensor(name="s", rate_hz=1.0, feeds="x"),)), "feeds unknown task 'x'"),
     ],
 )  # fmt: skip

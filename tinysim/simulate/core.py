@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
-from itertools import count
 from typing import NamedTuple
 
 import simpy
@@ -15,11 +14,11 @@ from tinysim.simulate.npu import Npu
 from tinysim.simulate.port import Master, Port
 from tinysim.simulate.records import Track
 from tinysim.simulate.soc import SocSpec
-from tinysim.simulate.stream import Pause, Stream, run_stream
-from tinysim.simulate.ticks import RESCHEDULE, Env, Events, fire
+from tinysim.simulate.stream import Course, Stream
+from tinysim.simulate.ticks import RESCHEDULE, After, Env
 from tinysim.simulate.work import NpuWork, Work
 
-__all__ = ["INTERRUPT", "Core", "Job", "Step", "core_process"]
+__all__ = ["INTERRUPT", "Core", "Job", "Step"]
 
 #: Priority of interrupts, above every task.
 INTERRUPT = 1 << 30
@@ -49,56 +48,48 @@ class Job:
         self.label, self.steps, self.priority, self.on_end, self.entry = label, steps, priority, on_end, entry
         self.position = 0
         self.stream: Stream | None = None
-        self.place: int | None = None
+        self.place = -1
 
 
 class Core:
-    """Ready jobs of one core, and the one that runs."""
+    """Ready jobs of one core, and the one that runs. Who runs is settled at the end of a tick, when all is in."""
+
+    __slots__ = (
+        "_between", "_check_due", "_course", "_places", "_preempts", "_timer", "env", "last", "master", "npu", "ports",
+        "ready", "resting", "running", "soc", "track", "watts",
+    )  # fmt: skip
 
     def __init__(
         self, env: Env, soc: SocSpec, master: Master, track: Track, ports: dict[str, Port],
         npu: Npu | None, *, every_burst: bool,
     ) -> None:  # fmt: skip
         self.env, self.soc, self.master, self.track, self.ports = env, soc, master, track, ports
-        self.npu, self.every_burst = npu, every_burst
+        self.npu = npu
         self.watts = soc.run_w or 0.0
         self.ready: list[tuple[int, int, Job]] = []
         self.running: Job | None = None
         self.last: Job | None = None
         self.resting = False
-        self.pause = Pause()
-        self._places = count()
+        self._preempts = soc.scheduler == "preemptive"
+        self._course = Course(env, self._ended, every_burst=every_burst)
+        self._between = False
+        self._timer: After | None = None
+        self._places = 0
         self._check_due = False
-        self.process = env.process(core_process(env, self))
+        self._rest()
 
     def add(self, job: Job, *, interrupted: bool = False) -> None:
-        """Make a job ready. Who runs is settled at the end of the tick, when all releases are in.
+        """Make a job ready.
 
         A cooperative task that was `interrupted` inside a layer goes on before any other task.
         """
-        if job.place is None:
-            job.place = next(self._places)
-        keeps = interrupted and self.soc.scheduler == "cooperative"
-        heappush(self.ready, (-(INTERRUPT - 1 if keeps else job.priority), job.place, job))
+        if job.place < 0:
+            job.place = self._places
+            self._places += 1
+        urgency = INTERRUPT - 1 if interrupted and not self._preempts else job.priority
+        heappush(self.ready, (-urgency, job.place, job))
         if not self._check_due:
-            self._check_due = True
-            event = self.env.event()
-            event.callbacks.append(self._check)
-            fire(self.env, event, RESCHEDULE)
-
-    def _check(self, _: simpy.Event) -> None:
-        self._check_due = False
-        if self.resting:
-            self.process.interrupt()
-        elif self.overtaken() and (self.soc.scheduler == "preemptive" or self.ready[0][2].priority == INTERRUPT):
-            if self.pause.open:
-                self.process.interrupt()
-            else:
-                self.pause.asked = True
-
-    def overtaken(self) -> bool:
-        """Whether a ready job is more urgent than the one that runs."""
-        return self.running is not None and bool(self.ready) and -self.ready[0][0] > self.running.priority
+            self._settle()
 
     def steps(self, works: Sequence[Work | NpuWork]) -> tuple[Step | NpuWork, ...]:
         """Works laid out on this core's ports; a command stream is followed by its interrupt."""
@@ -113,70 +104,146 @@ class Core:
             found.append(Step(own.name, own.kind, layout, own.power_w))
         return tuple(found)
 
+    # ------------------------------------------------------------ who runs
 
-def core_process(env: Env, core: Core) -> Events:
-    """Run the most urgent ready job until it ends, is overtaken or goes to the accelerator; rest if there is none."""
-    while True:
-        if core.ready:
-            job = heappop(core.ready)[2]
-            core.running, core.pause = job, Pause()
-            if job.priority != INTERRUPT:  # an interrupt borrows the stack of whoever runs
-                if core.soc.switch_cycles and core.last is not None and core.last is not job:
-                    core.track.begin(env.now, "switch", "switch", job=job.label, watts=core.watts)
-                    yield env.timeout(core.soc.switch_cycles)
-                    core.track.end(env.now)
-                core.last = job
-            yield from _execute(env, core, job)
-            core.running = None
+    def _settle(self) -> None:
+        self._check_due = True
+        After(self.env, 0, self._check, RESCHEDULE)
+
+    def _check(self, _: simpy.Event) -> None:
+        """The tick's releases and ends are in: start, go on, or stop."""
+        self._check_due = False
+        job = self.running
+        if job is None:
+            if not self.resting:
+                if self._timer is None:  # neither waking up nor changing tasks
+                    self._choose()
+            elif self.ready:
+                self._wake()
+        elif self._between:
+            self._between = False
+            if self._overtaken(job):
+                self._put_back(job, interrupted=False)
+            else:
+                self._proceed(job)
+        elif self._overtaken(job) and (self._preempts or self.ready[0][2].priority == INTERRUPT):
+            self._course.stop()
+
+    def _overtaken(self, job: Job) -> bool:
+        return bool(self.ready) and -self.ready[0][0] > job.priority
+
+    def _put_back(self, job: Job, *, interrupted: bool) -> None:
+        self.running = None
+        self.add(job, interrupted=interrupted)
+
+    def _choose(self) -> None:
+        """Run the most urgent ready job; rest if there is none."""
+        if not self.ready:
+            self._rest()
+            return
+        job = heappop(self.ready)[2]
+        if job.priority != INTERRUPT:  # an interrupt borrows the stack of whoever runs
+            changed = self.last is not None and self.last is not job
+            self.last = job
+            if changed and self.soc.switch_cycles:
+                self.track.begin(self.env.now, "switch", "switch", job=job.label, watts=self.watts)
+                self._timer = After(self.env, self.soc.switch_cycles, lambda _: self._switched(job))
+                return
+        self._start(job)
+
+    def _switched(self, job: Job) -> None:
+        self.track.end(self.env.now)
+        self._timer = None
+        self._start(job)
+        if self.ready and not self._check_due:  # released meanwhile, perhaps more urgent
+            self._settle()
+
+    # ------------------------------------------------------------ a job
+
+    def _start(self, job: Job) -> None:
+        self.running = job
+        if job.entry is not None and job.entry.start is None:
+            job.entry.start = self.env.now
+        if job.prepare is not None:
+            job.steps, job.prepare = job.prepare(), None
+        self._proceed(job)
+
+    def _proceed(self, job: Job) -> None:
+        """Begin the next step that takes time; end the job if there is none."""
+        while job.position < len(job.steps):
+            step = job.steps[job.position]
+            if isinstance(step, NpuWork):
+                job.position += 1
+                self.running = None
+                assert self.npu is not None, "a system checks that its accelerator exists"
+                self.npu.submit(job, step, self)
+                break
+            if not step.layout.total:
+                job.position += 1
+                continue
+            if job.stream is None:
+                job.stream = Stream(self.master, step.layout)
+            watts = self.watts if step.power_w is None else step.power_w
+            self.track.begin(self.env.now, step.name, step.kind, job=job.label, stream=job.stream, watts=watts)
+            self._course.begin(job.stream)
+            return
         else:
-            yield from _rest(env, core)
+            self.running = None
+            job.on_end()
+        if not self._check_due:
+            self._settle()
 
-
-def _execute(env: Env, core: Core, job: Job) -> Events:
-    if job.entry is not None and job.entry.start is None:
-        job.entry.start = env.now
-    if job.prepare is not None:
-        job.steps, job.prepare = job.prepare(), None
-    while job.position < len(job.steps):
-        step = job.steps[job.position]
-        if isinstance(step, NpuWork):
-            job.position += 1
-            assert core.npu is not None, "a system checks that its accelerator exists"
-            core.npu.submit(job, step, core)
+    def _ended(self) -> None:
+        """The step has ended, or was stopped."""
+        self.track.end(self.env.now)
+        job = self.running
+        assert job is not None, "only a running job has a course"
+        assert job.stream is not None, "a course follows the job's stream"
+        if job.stream.done < job.stream.total:
+            self._put_back(job, interrupted=True)
             return
-        if job.stream is None:
-            job.stream = Stream(core.master, step.layout)
-        watts = core.watts if step.power_w is None else step.power_w
-        core.track.begin(env.now, step.name, step.kind, job=job.label, stream=job.stream, watts=watts)
-        ended = yield from run_stream(env, job.stream, core.pause, every_burst=core.every_burst)
-        core.track.end(env.now)
-        if ended:
-            job.position, job.stream = job.position + 1, None
-        if not ended or (job.position < len(job.steps) and core.soc.scheduler == "cooperative" and core.overtaken()):
-            core.add(job, interrupted=not ended)
+        job.position, job.stream = job.position + 1, None
+        if job.position < len(job.steps) and (not self._preempts or self._overtaken(job)):
+            self._between = True  # who goes on is settled at the end of the tick
+            if not self._check_due:
+                self._settle()
+        else:
+            self._proceed(job)
+
+    # ------------------------------------------------------------ none
+
+    def _rest(self) -> None:
+        """Wait for a job; fall asleep after a while if there is a sleep state."""
+        sleep, now = self.soc.sleep, self.env.now
+        wait = 0 if sleep is None else self.soc.ticks(sleep.after_s)
+        self.resting = True
+        if sleep is not None and not wait:
+            self.track.begin(now, sleep.name, "sleep", watts=sleep.power_w)
             return
-    job.on_end()
+        self.track.begin(now, "idle", "idle", watts=self.soc.idle_w)
+        if sleep is not None:
+            self._timer = After(self.env, wait, self._fall_asleep)
 
+    def _fall_asleep(self, event: After) -> None:
+        if event is self._timer:
+            self._timer, sleep, now = None, self.soc.sleep, self.env.now
+            assert sleep is not None, "only a sleep state sets this timer"
+            self.track.end(now)
+            self.track.begin(now, sleep.name, "sleep", watts=sleep.power_w)
 
-def _rest(env: Env, core: Core) -> Events:
-    """Wait for an interrupt; fall asleep after a while if there is a sleep state; wake up."""
-    sleep, soc, track = core.soc.sleep, core.soc, core.track
-    wait = 0 if sleep is None else soc.ticks(sleep.after_s)
-    core.resting = True
-    try:
-        if sleep is None or wait:
-            track.begin(env.now, "idle", "idle", watts=soc.idle_w)
-            yield env.event() if sleep is None else env.timeout(wait)
-            track.end(env.now)
-        assert sleep is not None, "without a sleep state only an interrupt ends the wait"
-        track.begin(env.now, sleep.name, "sleep", watts=sleep.power_w)
-        yield env.event()
-    except simpy.Interrupt:
-        pass
-    core.resting = False
-    asleep = track.kind == "sleep" and env.now > track.start
-    track.end(env.now)
-    if asleep and sleep is not None and sleep.wake_s:
-        track.begin(env.now, "wake up", "wake", watts=core.watts)
-        yield env.timeout(soc.ticks(sleep.wake_s))
-        track.end(env.now)
+    def _wake(self) -> None:
+        sleep, track, now = self.soc.sleep, self.track, self.env.now
+        self.resting, self._timer = False, None
+        asleep = track.kind == "sleep" and now > track.start
+        track.end(now)
+        if asleep and sleep is not None and sleep.wake_s:
+            track.begin(now, "wake up", "wake", watts=self.watts)
+            self._timer = After(self.env, self.soc.ticks(sleep.wake_s), self._awake)
+        else:
+            self._choose()
+
+    def _awake(self, _: simpy.Event) -> None:
+        self.track.end(self.env.now)
+        self._timer = None
+        if not self._check_due:
+            self._settle()

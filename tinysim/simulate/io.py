@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from fractions import Fraction
-from functools import partial
-
-import simpy
 
 from tinysim.simulate.layout import Layout
 from tinysim.simulate.ledger import Entry
 from tinysim.simulate.port import Master, Port
 from tinysim.simulate.records import FifoRecord, Track
 from tinysim.simulate.soc import SocSpec
-from tinysim.simulate.stream import Stream, run_stream
-from tinysim.simulate.ticks import NORMAL, Env, Events, fire
+from tinysim.simulate.stream import Course, Stream
+from tinysim.simulate.ticks import After, Env
 from tinysim.simulate.workload import Sensor
 
-__all__ = ["Dma", "Fifo", "Transfer", "channel_process", "sensor_process"]
+__all__ = ["Channel", "Dma", "Fifo", "Transfer", "Watch"]
 
 
 class Transfer:
@@ -43,15 +40,13 @@ class Dma:
     ) -> None:  # fmt: skip
         self.env, self.soc, self.ports, self.every_burst = env, soc, ports, every_burst
         self.queue: deque[Transfer] = deque()
-        self.free: deque[simpy.Event] = deque()
-        for master, track in zip(masters, tracks, strict=True):
-            env.process(channel_process(env, self, master, track))
+        self.free = deque(Channel(self, master, track) for master, track in zip(masters, tracks, strict=True))
 
     def submit(self, transfer: Transfer) -> None:
         """Queue a block."""
         self.queue.append(transfer)
         if self.free:
-            self.free.popleft().succeed()
+            self.free.popleft().take()
 
     def stream(self, transfer: Transfer, master: Master) -> tuple[Stream, float]:
         """A block as a stream, and its energy [J]."""
@@ -67,22 +62,37 @@ class Dma:
         return Stream(master, Layout(total, uses, burst_bytes=burst)), joules
 
 
-def channel_process(env: Env, dma: Dma, master: Master, track: Track) -> Events:
-    """Move blocks as they come."""
-    while True:
-        while not dma.queue:
-            event = env.event()
-            dma.free.append(event)
-            yield event
-        transfer = dma.queue.popleft()
-        stream, joules = dma.stream(transfer, master)
+class Channel:
+    """A DMA channel: moves blocks as they come."""
+
+    __slots__ = ("course", "dma", "master", "track", "transfer")
+
+    def __init__(self, dma: Dma, master: Master, track: Track) -> None:
+        self.dma, self.master, self.track = dma, master, track
+        self.course = Course(dma.env, self._ended, every_burst=dma.every_burst)
+        self.transfer: Transfer
+
+    def take(self) -> None:
+        """Move the next block of the queue."""
+        dma, env = self.dma, self.dma.env
+        self.transfer = transfer = dma.queue.popleft()
+        stream, joules = dma.stream(transfer, self.master)
         label = ""
         if transfer.entry is not None:
             transfer.entry.start, label = env.now, transfer.entry.label
-        track.begin(env.now, transfer.name, "transfer", job=label, stream=stream, joules=joules)
-        yield from run_stream(env, stream, every_burst=dma.every_burst)
-        track.end(env.now)
-        transfer.on_end()
+        self.track.begin(env.now, transfer.name, "transfer", job=label, stream=stream, joules=joules)
+        if stream.total:
+            self.course.begin(stream)
+        else:  # between two peripherals no memory is busy
+            After(env, 0, self._ended)
+
+    def _ended(self, _: object = None) -> None:
+        self.track.end(self.dma.env.now)
+        self.transfer.on_end()
+        if self.dma.queue:
+            self.take()
+        else:
+            self.dma.free.append(self)
 
 
 class Fifo:
@@ -121,24 +131,30 @@ class Fifo:
         return FifoRecord(self.sensor.name, self.arrived, self.taken, self.lost, self.peak)
 
 
-def _emptied(env: Env, fifo: Fifo, served: simpy.Event, samples: int) -> None:
-    fifo.take(samples, env.now)
-    fire(env, served, NORMAL)
+class Watch:
+    """Asks for service of a FIFO at each watermark; releases a job for each full window."""
 
+    __slots__ = ("env", "fifo", "release", "serve", "windows")
 
-def sensor_process(
-    env: Env, fifo: Fifo, serve: Callable[[Callable[[int], None]], None], release: Callable[[], None] | None
-) -> Events:
-    """Ask for service at each watermark; release a job for each full window."""
-    sensor, windows = fifo.sensor, 0
-    while True:
-        fifo.update(env.now)
-        wait = fifo.ticks_to(sensor.watermark, env.now)
-        if wait:
-            yield env.timeout(wait)
-        served = env.event()
-        serve(partial(_emptied, env, fifo, served))
-        yield served
-        while release is not None and fifo.taken // sensor.window > windows:
-            windows += 1
-            release()
+    def __init__(
+        self, env: Env, fifo: Fifo, serve: Callable[[Callable[[int], None]], None], release: Callable[[], None] | None
+    ) -> None:
+        """`serve` is called with what to do with the number of samples taken out."""
+        self.env, self.fifo, self.serve, self.release, self.windows = env, fifo, serve, release, 0
+        self._wait()
+
+    def _wait(self) -> None:
+        fifo, now = self.fifo, self.env.now
+        fifo.update(now)
+        After(self.env, fifo.ticks_to(fifo.sensor.watermark, now), self._ask)
+
+    def _ask(self, _: object) -> None:
+        self.serve(self._emptied)
+
+    def _emptied(self, samples: int) -> None:
+        self.fifo.take(samples, self.env.now)
+        full = self.fifo.taken // self.fifo.sensor.window
+        while self.release is not None and self.windows < full:
+            self.windows += 1
+            self.release()
+        self._wait()

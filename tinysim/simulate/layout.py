@@ -16,7 +16,7 @@ __all__ = ["Layout"]
 class Layout:
     """A stretch of work on its ports; never changed, shared by all its runs."""
 
-    __slots__ = ("chunks", "n_bytes", "parts", "ports", "total")
+    __slots__ = ("booked", "chunks", "n_bytes", "parts", "ports", "total")
 
     def __init__(self, total: int, uses: Sequence[tuple[Port, int, int]], *, burst_bytes: int) -> None:
         """`uses`: port, ticks held and bytes moved; bursts move `burst_bytes` each."""
@@ -27,6 +27,8 @@ class Layout:
             entry[1] += n_bytes
         self.total = total
         self.ports = tuple(merged)
+        self.booked = [(port, cycles, n_bytes) for port, (cycles, n_bytes) in merged.items()]
+        """port, ticks held and bytes moved by the whole"""
         self.n_bytes = tuple(n_bytes for _, n_bytes in merged.values())
         held = [cycles for cycles, _ in merged.values()]
         self.parts = (*held, total - sum(held))
@@ -36,11 +38,12 @@ class Layout:
 
     def edges(self, chunk: int) -> list[int]:
         """Where the parts of a chunk begin, and where it ends."""
-        n, begin, shares = self.chunks, 0, []
+        n, after, begin = self.chunks, chunk + 1, 0
+        shares = []
         for part in self.parts:
             before = chunk * part // n
             begin += before
-            shares.append((chunk + 1) * part // n - before)
+            shares.append(after * part // n - before)
         edges = [begin]
         for share in shares:
             begin += share

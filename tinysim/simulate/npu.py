@@ -5,42 +5,51 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-import simpy
-
 from tinysim.simulate.layout import Layout
 from tinysim.simulate.port import Master, Port
 from tinysim.simulate.records import Track
 from tinysim.simulate.soc import AcceleratorSpec, MemorySpec
-from tinysim.simulate.stream import Stream, run_stream
-from tinysim.simulate.ticks import Env, Events
+from tinysim.simulate.stream import Course, Stream
+from tinysim.simulate.ticks import After, Env
 from tinysim.simulate.work import NpuLayer, NpuWork, Use
 
 if TYPE_CHECKING:
     from tinysim.simulate.core import Core, Job
 
-__all__ = ["Npu", "npu_process"]
+__all__ = ["Npu"]
 
 
-class _Tokens:
-    """Counted tokens that one process gives and another takes."""
+class _Fetcher:
+    """Moves one memory's part of each tile of a layer as buffers come free."""
 
-    __slots__ = ("count", "env", "waiting")
+    __slots__ = ("busy", "free", "full", "npu", "tile", "use")
 
-    def __init__(self, env: Env, count: int) -> None:
-        self.env, self.count = env, count
-        self.waiting: simpy.Event | None = None
+    def __init__(self, npu: Npu, use: Use) -> None:
+        self.npu, self.use = npu, use
+        self.free, self.full, self.tile, self.busy = npu.spec.buffers, 0, 0, False
 
-    def give(self) -> None:
-        self.count += 1
-        if self.waiting is not None:
-            self.waiting.succeed()
-            self.waiting = None
+    def start(self, layer: NpuLayer, job: str) -> bool:
+        """Begin the next tile if one is left and a buffer is free; say whether it was there at once."""
+        npu, use, tiles = self.npu, self.use, layer.tiles
+        if self.busy or self.tile >= tiles or not self.free:
+            return False
+        cycles, n_bytes = _share(use.cycles, self.tile, tiles), _share(use.n_bytes, self.tile, tiles)
+        self.free, self.tile = self.free - 1, self.tile + 1
+        if not cycles:
+            self.full += 1
+            return True
+        layout = Layout(cycles, [(npu.ports[use.memory], cycles, n_bytes)], burst_bytes=npu.spec.burst_bytes)
+        stream = Stream(npu.masters[use.memory], layout)
+        price = npu.memories[use.memory].read_byte_j if layer.power_w is None else 0.0
+        track, self.busy = npu.fetchers[use.memory], True
+        track.begin(npu.env.now, layer.name, "transfer", job=job, stream=stream, joules=n_bytes * price)
+        Course(npu.env, self._ended, every_burst=npu.every_burst).begin(stream)
+        return False
 
-    def take(self) -> Events:
-        while not self.count:
-            self.waiting = self.env.event()
-            yield self.waiting
-        self.count -= 1
+    def _ended(self) -> None:
+        self.npu.fetchers[self.use.memory].end(self.npu.env.now)
+        self.busy, self.full = False, self.full + 1
+        self.npu.move_on()
 
 
 class Npu:
@@ -53,59 +62,78 @@ class Npu:
         self.env, self.spec, self.masters, self.array, self.fetchers = env, spec, masters, array, fetchers
         self.ports, self.memories, self.every_burst = ports, memories, every_burst
         self.queue: deque[tuple[Job, NpuWork, Core]] = deque()
-        self.submitted = _Tokens(env, 0)
-        env.process(npu_process(env, self))
+        self._job: Job | None = None
+        self._layers: deque[NpuLayer] = deque()
+        self._fetch: list[_Fetcher] = []
+        self._tile, self._computing = 0, False
 
     def submit(self, job: Job, work: NpuWork, core: Core) -> None:
         """Start a command stream for a job; its core gets the job back at the end."""
         self.queue.append((job, work, core))
-        self.submitted.give()
+        if self._job is None:
+            self.move_on()
 
+    def move_on(self) -> None:
+        """Start whatever can start, until all of it takes time.
 
-def npu_process(env: Env, npu: Npu) -> Events:
-    """Run command streams in order; a layer starts when the one before has ended, as it reads its output."""
-    while True:
-        yield from npu.submitted.take()
-        job, work, core = npu.queue.popleft()
-        for layer in work.layers:
-            yield from _layer(env, npu, layer, job.label)
-        core.add(job)
+        Streams run in order; a layer starts when the one before has ended, as it reads its output.
+        """
+        while self._job is not None or self._next():
+            job = self._job
+            assert job is not None, "a stream has its job"
+            if not self._layers:
+                core = self.queue.popleft()[2]
+                self._job = None
+                core.add(job)
+                continue
+            layer, found = self._layers[0], False
+            for fetcher in self._fetch:
+                while fetcher.start(layer, job.label):
+                    found = True
+            while not self._computing and self._tile < layer.tiles and all(f.full for f in self._fetch):
+                found = True
+                self._compute(layer, job.label)
+            if self._tile == layer.tiles and not self._computing:
+                self._layers.popleft()
+                self._begin()
+            elif not found:
+                return
 
+    def _next(self) -> bool:
+        if not self.queue:
+            return False
+        self._job, work, _ = self.queue[0]
+        self._layers = deque(work.layers)
+        self._begin()
+        return True
 
-def _layer(env: Env, npu: Npu, layer: NpuLayer, job: str) -> Events:
-    tiles = max(layer.tiles, 1)
-    filled = [_Tokens(env, 0) for _ in layer.moves]
-    free = [_Tokens(env, npu.spec.buffers) for _ in layer.moves]
-    for use, full, empty in zip(layer.moves, filled, free, strict=True):
-        env.process(_fetch(env, npu, layer, use, tiles, full, empty, job))
-    for tile in range(tiles):
-        for full in filled:
-            yield from full.take()
-        cycles = _share(layer.compute_cycles, tile, tiles)
+    def _begin(self) -> None:
+        """Set up the first of the layers that are left."""
+        self._tile = 0
+        self._fetch = [_Fetcher(self, use) for use in self._layers[0].moves] if self._layers else []
+
+    def _compute(self, layer: NpuLayer, job: str) -> None:
+        for fetcher in self._fetch:
+            fetcher.full -= 1
+        self._computing = True
+        cycles = _share(layer.compute_cycles, self._tile, layer.tiles)
         if cycles:
-            watts = npu.spec.power_w if layer.power_w is None else layer.power_w
-            npu.array.begin(env.now, layer.name, "tile", job=job, watts=watts)
-            yield env.timeout(cycles)
-            npu.array.end(env.now)
-        for empty in free:
-            empty.give()
+            watts = self.spec.power_w if layer.power_w is None else layer.power_w
+            self.array.begin(self.env.now, layer.name, "tile", job=job, watts=watts)
+            After(self.env, cycles, self._computed)
+        else:
+            self._release()
 
+    def _computed(self, _: object) -> None:
+        self.array.end(self.env.now)
+        self._release()
+        self.move_on()
 
-def _fetch(
-    env: Env, npu: Npu, layer: NpuLayer, use: Use, tiles: int, full: _Tokens, empty: _Tokens, job: str
-) -> Events:
-    """Move one memory's part of each tile as buffers come free."""
-    port, master, track = npu.ports[use.memory], npu.masters[use.memory], npu.fetchers[use.memory]
-    price = npu.memories[use.memory].read_byte_j if layer.power_w is None else 0.0
-    for tile in range(tiles):
-        yield from empty.take()
-        cycles, n_bytes = _share(use.cycles, tile, tiles), _share(use.n_bytes, tile, tiles)
-        layout = Layout(cycles, [(port, cycles, n_bytes)], burst_bytes=npu.spec.burst_bytes)
-        stream = Stream(master, layout)
-        track.begin(env.now, layer.name, "transfer", job=job, stream=stream, joules=n_bytes * price)
-        yield from run_stream(env, stream, every_burst=npu.every_burst)
-        track.end(env.now)
-        full.give()
+    def _release(self) -> None:
+        """The tile is done: its buffers are free."""
+        self._computing, self._tile = False, self._tile + 1
+        for fetcher in self._fetch:
+            fetcher.free += 1
 
 
 def _share(total: int, part: int, parts: int) -> int:

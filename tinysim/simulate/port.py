@@ -1,17 +1,18 @@
 """A port of the bus: one burst at a time, chosen by an arbiter.
 
 In every tick all requests come first and the choice last, so that the order of events within a tick cannot change a
-result. Bursts are asked for by processes; one stream may also be *attached*, whose bursts are known in closed form and
+result. Bursts are asked for one by one; one stream may also be *attached*, whose bursts are known in closed form and
 cost no events (`tinysim.simulate.stream`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import simpy
 
-from tinysim.simulate.ticks import DECIDE, NORMAL, Env, fire
+from tinysim.simulate.ticks import DECIDE, After, Env
 
 if TYPE_CHECKING:
     from tinysim.simulate.stream import Stream
@@ -41,7 +42,7 @@ class Port:
 
     def __init__(self, env: Env, name: str, *, fixed: bool, masters: int) -> None:
         self.env, self.name, self.fixed, self.masters = env, name, fixed, masters
-        self.queue: list[tuple[Master, int, simpy.Event]] = []
+        self.queue: list[tuple[Master, int, Callable[[simpy.Event], None]]] = []
         self.held_until = 0
         self.due: int | None = None
         self.last = masters - 1
@@ -51,17 +52,16 @@ class Port:
         self.busy_cycles = 0
         self.n_bytes = 0
 
-    def request(self, master: Master, cycles: int) -> simpy.Event:
-        """Ask for a burst of `cycles` > 0; the event is processed when the burst has ended."""
-        done = self.env.event()
-        self.queue.append((master, cycles, done))
+    def request(self, master: Master, cycles: int, ended: Callable[[simpy.Event], None]) -> None:
+        """Ask for a burst of `cycles` > 0; `ended` is called when it has ended."""
+        self.queue.append((master, cycles, ended))
         if self.due is None:
             self._decide_at(max(self.env.now, self.held_until))
-        return done
 
     def attach(self, stream: Stream, index: int) -> None:
         """Let a stream use the port without events."""
-        self.stream, self.index, self.mark = stream, index, stream.held_before(index, stream.done)
+        self.stream, self.index = stream, index
+        self.mark = stream.held_before(index, stream.done) if stream.done else 0
         if self.due is None and self.held_until > self.env.now:
             self._decide_at(self.held_until)
 
@@ -78,24 +78,27 @@ class Port:
 
     def _decide_at(self, tick: int) -> None:
         self.due = tick
-        event = self.env.event()
-        event.callbacks.append(self._decide)
-        fire(self.env, event, DECIDE, tick - self.env.now)
+        After(self.env, tick - self.env.now, self._decide, DECIDE)
 
     def _decide(self, _: simpy.Event) -> None:
         """Choose who holds the port next; all requests of this tick are in."""
-        now, stream, burst = self.env.now, self.stream, None
+        now, stream, burst, queue = self.env.now, self.stream, None, self.queue
         self.due = None
+        if stream is None and len(queue) == 1:  # nobody to choose between
+            master, cycles, ended = queue.pop()
+            self.last, self.held_until = master.index, now + cycles
+            After(self.env, cycles, ended)
+            return
         if stream is not None:
             stream.advance(now)
             burst = stream.burst_here(self)
             if burst is not None and burst[0] < stream.done:  # a burst that has begun is finished
-                if self.queue:
+                if queue:
                     self._decide_at(now + burst[1] - stream.done)
                 return
-        if self.queue and stream is not None:
+        if queue and stream is not None:
             self._note_turn(stream)
-        waiting = [self._order(master) for master, _, _ in self.queue]
+        waiting = [self._order(master) for master, _, _ in queue]
         if stream is not None and burst is not None:
             if not waiting or self._order(stream.master) < min(waiting):
                 stream.resume(now)
@@ -104,10 +107,10 @@ class Port:
                 return
             stream.block(self)
         if waiting:
-            master, cycles, done = self.queue.pop(waiting.index(min(waiting)))
+            master, cycles, ended = queue.pop(waiting.index(min(waiting)))
             self.last, self.held_until = master.index, now + cycles
-            fire(self.env, done, NORMAL, cycles)
-            if self.queue or (stream is not None and (burst or stream.arrival(self.index, now) < self.held_until)):
+            After(self.env, cycles, ended)
+            if queue or (stream is not None and (burst or stream.arrival(self.index, now) < self.held_until)):
                 self._decide_at(self.held_until)
 
     def _order(self, master: Master) -> tuple[int, int]:

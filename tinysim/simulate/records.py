@@ -101,22 +101,27 @@ class Track:
 
     def peek(self, now: int) -> tuple[Span, list[tuple[Port, int, int]]]:
         """The open span as if it ended now, and what it did to the ports."""
-        stream, elapsed = self.stream, now - self.start
-        joules, waited, booked = elapsed / self.clock_hz * self.watts, 0, []
+        stream, start = self.stream, self.start
+        elapsed = now - start
+        joules = elapsed / self.clock_hz * self.watts
+        moved, waited, booked = 0, 0, []
         if stream is not None:
             if stream.attached:
                 stream.advance(now)
-            booked = stream.booked(self.done, stream.done)
-            waited = elapsed - (stream.done - self.done)
-            joules += self.joules * (stream.done - self.done) / max(stream.total, 1)
-        moved = sum(n_bytes for _, _, n_bytes in booked)
-        return Span(self.resource, self.name, self.kind, self.job, self.start, now, moved, waited, joules), booked
+            done = stream.done - self.done
+            waited = elapsed - done
+            if stream.ports:
+                booked = stream.booked(self.done, stream.done)
+                moved = sum(n_bytes for _, _, n_bytes in booked)
+            if self.joules:
+                joules += self.joules * done / stream.total
+        return Span(self.resource, self.name, self.kind, self.job, start, now, moved, waited, joules), booked
 
     def end(self, now: int) -> None:
         """It ends; nothing is left of what took no time."""
-        span, booked = self.peek(now)
         self.open = False
         if now > self.start:
+            span, booked = self.peek(now)
             for port, held, n_bytes in booked:
                 port.busy_cycles += held
                 port.n_bytes += n_bytes

@@ -6,16 +6,17 @@ import hashlib
 import random
 from collections.abc import Callable
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from tinysim.errors import InputError
 from tinysim.simulate.core import INTERRUPT, Core, Job, Step
-from tinysim.simulate.io import Dma, Fifo, Transfer, sensor_process
+from tinysim.simulate.io import Dma, Fifo, Transfer, Watch
 from tinysim.simulate.ledger import Ledger
 from tinysim.simulate.npu import Npu
 from tinysim.simulate.port import Master, Port
 from tinysim.simulate.records import PortRecord, Span, Track
-from tinysim.simulate.ticks import Env, Events, environment
+from tinysim.simulate.ticks import After, environment
 from tinysim.simulate.timeline import Timeline
 from tinysim.simulate.work import NpuWork
 from tinysim.simulate.workload import System, Task, Traffic
@@ -62,13 +63,13 @@ class Simulation:
             for k in range(soc.cores)
         ]
         for task in system.tasks:
-            env.process(self._releases(env, task))
+            self._releases(task)
         for traffic in system.traffic:
-            env.process(self._blocks(env, traffic))
+            self._blocks(traffic)
         tasks = {task.name: task for task in system.tasks}
         for fifo in self.fifos:
             feed = None if fifo.sensor.feeds is None else partial(self._releaser(tasks[fifo.sensor.feeds]), False)
-            env.process(sensor_process(env, fifo, self._service(fifo), feed))
+            Watch(env, fifo, self._service(fifo), feed)
 
     # ------------------------------------------------------------ parts
 
@@ -104,16 +105,34 @@ class Simulation:
 
     # ------------------------------------------------------------ what happens
 
-    def _releases(self, env: Env, task: Task) -> Events:
+    def _by_clock(self, act: Callable[[], None], due: Callable[[int], int], count: int | None) -> None:
+        """Do something at the ticks `due(0)`, `due(1)`, ..."""
+        env, k = self.env, 0
+
+        def go(_: object) -> None:
+            nonlocal k
+            while True:
+                act()
+                k += 1
+                if k == count:
+                    return
+                tick = due(k)
+                if tick > env.now:
+                    After(env, tick - env.now, go)
+                    return
+
+        if count != 0:
+            After(env, due(0), go)
+
+    def _releases(self, task: Task) -> None:
         """Release a task by the clock."""
-        soc, dice, k = self.system.soc, random.Random(f"{self.seed} {task.name}"), 0
-        release, last = self._releaser(task), task.releases
-        while last is None or k < last:
-            due = soc.ticks(task.offset_s + k * (task.period_s or 0.0) + task.jitter_s * dice.random())
-            if due > env.now:
-                yield env.timeout(due - env.now)
-            release(last is not None)
-            k += 1
+        soc, dice, last = self.system.soc, random.Random(f"{self.seed} {task.name}"), task.releases
+
+        def due(k: int) -> int:
+            late = task.jitter_s * dice.random() if task.jitter_s else 0.0
+            return soc.ticks(task.offset_s + k * (task.period_s or 0.0) + late)
+
+        self._by_clock(partial(self._releaser(task), last is not None), due, last)
 
     def _releaser(self, task: Task) -> Callable[[bool], None]:
         """What releases a task once; called with whether the run waits for that job."""
@@ -128,20 +147,20 @@ class Simulation:
 
         return release
 
-    def _blocks(self, env: Env, traffic: Traffic) -> Events:
+    def _blocks(self, traffic: Traffic) -> None:
         """Hand DMA a block now and then."""
-        soc, ledger, k = self.system.soc, self.ledger, 0
-        while True:
-            due = soc.ticks(traffic.offset_s + k * (traffic.period_s or 0.0))
-            if due > env.now:
-                yield env.timeout(due - env.now)
+        soc, ledger, ends = self.system.soc, self.ledger, (traffic.source, traffic.target)
+
+        def block() -> None:
             entry = ledger.open(traffic.name, backlog=traffic.backlog)
             if entry is not None:
-                ends = traffic.source, traffic.target
                 self.dma.submit(Transfer(traffic.name, traffic.n_bytes, *ends, partial(ledger.close, entry), entry))
-            if traffic.period_s is None:
-                return
-            k += 1
+
+        period_s = traffic.period_s
+        if period_s is None:
+            self._by_clock(block, lambda _: soc.ticks(traffic.offset_s), 1)
+        else:
+            self._by_clock(block, lambda k: soc.ticks(traffic.offset_s + k * period_s), None)
 
     def _service(self, fifo: Fifo) -> Callable[[Callable[[int], None]], None]:
         """How a sensor is served: called with what to do with the number of samples taken out."""
@@ -189,11 +208,13 @@ class Simulation:
         ledger, bounded, going = self.ledger, until_s is not None, True
         while going:
             begun = self.events
-            for self.events in range(begun + 1, begun + _EVENTS_PER_REPORT + 1):
+            for self.events in range(begun, begun + _EVENTS_PER_REPORT):
                 if peek() >= horizon or not (bounded or ledger.left):
-                    self.events, going = self.events - 1, False
+                    going = False
                     break
                 step()
+            else:
+                self.events += 1
             if going and progress is not None and progress(env.now, self.events) is False:
                 return self.timeline()
         if until_s is not None and env.now < horizon:
@@ -215,11 +236,9 @@ class Simulation:
         return Timeline(
             clock_hz=soc.clock_hz,
             cycles=now,
-            spans=tuple(sorted([*self._spans, *open_spans], key=lambda span: (span.start, span.resource, span.end))),
+            spans=tuple(sorted([*self._spans, *open_spans], key=attrgetter("start", "resource", "end"))),
             jobs=tuple(
-                sorted(
-                    [*self.ledger.records, *self.ledger.present()], key=lambda job: (job.release, job.task, job.number)
-                )
+                sorted([*self.ledger.records, *self.ledger.present()], key=attrgetter("release", "task", "number"))
             ),
             ports=tuple(PortRecord(port.name, *used) for port, used in ports.items()),
             fifos=tuple(fifo.record(now) for fifo in self.fifos),

@@ -6,16 +6,13 @@ out what other masters did to it only when it is asked. Attached and burst by bu
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any
-
-import simpy
+from collections.abc import Callable
 
 from tinysim.simulate.layout import Layout
 from tinysim.simulate.port import Master, Port
-from tinysim.simulate.ticks import Env, Events
+from tinysim.simulate.ticks import After, Env
 
-__all__ = ["Pause", "Stream", "run_stream"]
+__all__ = ["Course", "Stream"]
 
 
 class Stream:
@@ -38,7 +35,12 @@ class Stream:
         """Edges of the chunk around a position, which becomes the present chunk."""
         edges = self._edges
         if not edges[0] <= position < edges[-1]:
-            self._chunk, edges = self.layout.chunk_at(position)
+            if position == edges[-1] and position:  # on into the next chunk
+                while edges[-1] <= position:
+                    self._chunk += 1
+                    edges = self.layout.edges(self._chunk)
+            else:
+                self._chunk, edges = self.layout.chunk_at(position)
             self._edges = edges
         return edges
 
@@ -54,7 +56,9 @@ class Stream:
 
     def step(self) -> tuple[int, int]:
         """What comes next, one part at a time: index of the part (the last one computes) and its ticks."""
-        edges, done, index = self._seek(self.done), self.done, 0
+        edges, done, index = self._edges, self.done, 0
+        if not edges[0] <= done < edges[-1]:
+            edges = self._seek(done)
         while edges[index + 1] <= done:
             index += 1
         return index, edges[index + 1] - done
@@ -132,12 +136,14 @@ class Stream:
         part = self.layout.parts[index]
         if position >= self.total:
             return part
-        edges = self._seek(position)
+        edges = self._edges if self._edges[0] <= position < self._edges[-1] else self._seek(position)
         here = min(max(position - edges[index], 0), edges[index + 1] - edges[index])
         return self._chunk * part // self.layout.chunks + here
 
     def booked(self, since: int, upto: int) -> list[tuple[Port, int, int]]:
         """Port, ticks held and bytes moved between two positions."""
+        if not since and upto == self.total:
+            return self.layout.booked
         return [
             (
                 port,
@@ -149,61 +155,82 @@ class Stream:
         ]
 
 
-class Pause:
-    """How a scheduler stops a stream: at once where it computes, at the end of a burst otherwise."""
+class Course:
+    """Takes a master through streams, one after the other: to the end of each, or to where `stop` ends it.
 
-    __slots__ = ("asked", "open")
-
-    def __init__(self) -> None:
-        self.asked = False
-        """the stream shall stop at the next boundary"""
-        self.open = False
-        """an interrupt may be thrown"""
-
-
-def run_stream(
-    env: Env, stream: Stream, pause: Pause | None = None, *, every_burst: bool = False
-) -> Generator[simpy.Event, Any, bool]:
-    """Run a stream to its end, or to where `pause` stops it; say whether it ended.
-
-    Attached (one event, and one more each time that others delayed it) if its ports have no attached stream yet, else
-    burst by burst. `every_burst` never attaches.
+    Attached (one event, and one more each time that others delayed it) if the ports have no attached stream yet, else
+    burst by burst. `every_burst` never attaches. `ended` is called at the end, never from within `begin`.
     """
-    while stream.done < stream.total:
-        if pause is not None and pause.asked:
-            return False
-        if not every_burst and stream.attach(env.now):
-            yield from _glide(env, stream, pause)
+
+    __slots__ = ("_burst_cycles", "_goal", "_started", "_stopping", "_timer", "ended", "env", "every_burst", "stream")
+
+    def __init__(self, env: Env, ended: Callable[[], None], *, every_burst: bool) -> None:
+        self.env, self.ended, self.every_burst = env, ended, every_burst
+        self.stream: Stream
+        self._stopping = False
+        self._timer: After | None = None
+        self._goal = self._started = self._burst_cycles = 0
+
+    def begin(self, stream: Stream) -> None:
+        """Take up a stream that has work left."""
+        self.stream, self._goal, self._stopping = stream, stream.total, False
+        self._go(self.env.now)
+
+    def stop(self) -> None:
+        """End at once where the stream computes, else at the end of the burst that is under way or wanted."""
+        if self._stopping:
+            return
+        self._stopping = True
+        stream, now = self.stream, self.env.now
+        if stream.attached:
+            stream.advance(now)
+            self._goal = stream.boundary()
+            self._glide(now)
+        elif self._timer is not None:
+            stream.done += now - self._started
+            self._timer = None
+            self.ended()
+
+    def _go(self, now: int) -> None:
+        stream = self.stream
+        if not self.every_burst and stream.attach(now):
+            self._timer = After(self.env, stream.earliest(self._goal, now) - now, self._arrive)
+            return
+        index, cycles = stream.step()
+        if index < len(stream.ports):
+            self._timer, self._burst_cycles = None, cycles
+            stream.ports[index].request(stream.master, cycles, self._burst)
         else:
-            index, cycles = stream.step()
-            if index < len(stream.ports):
-                yield stream.ports[index].request(stream.master, cycles)
-                stream.done += cycles
-            else:
-                started = env.now
-                yield from _sleep(env, cycles, pause)
-                stream.done += env.now - started
-    return True
+            self._started = now
+            self._timer = After(self.env, cycles, self._computed)
 
+    def _arrive(self, event: After) -> None:
+        if event is self._timer:
+            now = self.env.now
+            self.stream.advance(now)
+            self._glide(now)
 
-def _glide(env: Env, stream: Stream, pause: Pause | None) -> Events:
-    goal, stopping = stream.total, False
-    while stream.done < goal:
-        yield from _sleep(env, stream.earliest(goal, env.now) - env.now, pause)
-        stream.advance(env.now)
-        if pause is not None and pause.asked and not stopping:
-            goal, stopping = stream.boundary(), True
-    stream.detach()
+    def _glide(self, now: int) -> None:
+        stream = self.stream
+        if stream.done < self._goal:  # others delayed it
+            self._timer = After(self.env, stream.earliest(self._goal, now) - now, self._arrive)
+            return
+        self._timer = None
+        stream.detach()
+        self.ended()
 
+    def _computed(self, event: After) -> None:
+        if event is self._timer:
+            self._go_on(self.env.now - self._started)
 
-def _sleep(env: Env, ticks: int, pause: Pause | None) -> Events:
-    if pause is None:
-        yield env.timeout(ticks)
-        return
-    pause.open = True
-    try:
-        yield env.timeout(ticks)
-    except simpy.Interrupt:
-        pause.asked = True
-    finally:
-        pause.open = False
+    def _burst(self, _: object) -> None:
+        self._go_on(self._burst_cycles)
+
+    def _go_on(self, cycles: int) -> None:
+        stream = self.stream
+        stream.done += cycles
+        if self._stopping or stream.done >= stream.total:
+            self._timer = None
+            self.ended()
+        else:
+            self._go(self.env.now)

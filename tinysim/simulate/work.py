@@ -71,6 +71,13 @@ class NpuLayer:
     power_w: float | None = None
     """power while the array computes, transfers included; that of the accelerator if None"""
 
+    def __post_init__(self) -> None:
+        if self.compute_cycles < 0 or self.tiles < 1:
+            raise InputError(
+                f"accelerator layer {self.name!r}: needs compute_cycles >= 0 and tiles >= 1; "
+                f"got {self.compute_cycles} and {self.tiles}"
+            )
+
     @property
     def bound_cycles(self) -> int:
         """Ticks below which no schedule can fall: the busiest of the array and the memories."""

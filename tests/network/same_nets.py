@@ -1,4 +1,4 @@
-"""Five networks written for PyTorch and for ONNX by hand; the builder has them too."""
+"""Eight networks written for PyTorch and for ONNX by hand; the builder has them too."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,13 +28,24 @@ def recurrent(kind: str) -> Network:
     return b.build(b.fc(b.recurrent(kind, b.input(1, 7, 5), 8), 3))
 
 
+def signal() -> Network:
+    """Convolutions along time, as for accelerometers: an image of width 1."""
+    b = Builder("signal", dtype="float32")
+    x = b.reshape(b.input(1, 48, 6), 1, 48, 1, 6)
+    x = b.max_pool(b.conv(x, 16, (3, 1), activation="relu"), (2, 1))
+    x = b.conv(b.dw(x, (5, 1), padding="valid", activation="relu"), 24, activation="relu")
+    return b.build(b.softmax(b.fc(b.reduce("mean", b.reshape(x, 1, 20, 24), (1,)), 4)))
+
+
 REFERENCES: dict[str, Callable[[], Network]] = {
     "mobilenet": lambda: load_network("mobilenet-v1-0.25-96-c5@float32"),
     "resnet8": lambda: load_network("resnet-8-32@float32"),
     "dscnn": lambda: load_network("kws@float32"),
     "lstm": lambda: recurrent("lstm"),
     "gru": lambda: recurrent("gru"),
+    "rnn": lambda: recurrent("rnn"),
     "attention": attention_block,
+    "signal": signal,
 }
 
 # ---------------------------------------------------------------- PyTorch
@@ -113,13 +124,23 @@ class Attention(nn.Module):
         return x + self.out((scores @ v).transpose(1, 2).reshape(1, 9, 16))
 
 
+def signal_module() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv1d(6, 16, 3, padding=1), nn.BatchNorm1d(16), nn.ReLU(inplace=True), nn.MaxPool1d(2),
+        nn.Conv1d(16, 16, 5, groups=16), nn.ReLU(), nn.Conv1d(16, 24, 1), nn.BatchNorm1d(24), nn.ReLU(),
+        nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(24, 4), nn.Softmax(-1),
+    )  # fmt: skip
+
+
 MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "mobilenet": (mobilenet, (1, 3, 96, 96)),
     "resnet8": (ResNet8, (1, 3, 32, 32)),
     "dscnn": (dscnn, (1, 1, 49, 10)),
     "lstm": (lambda: Recurrent(nn.LSTM), (1, 7, 5)),
     "gru": (lambda: Recurrent(nn.GRU), (1, 7, 5)),
+    "rnn": (lambda: Recurrent(nn.RNN), (1, 7, 5)),
     "attention": (Attention, (1, 9, 16)),
+    "signal": (signal_module, (1, 6, 48)),
 }
 
 # ---------------------------------------------------------------- ONNX
@@ -201,8 +222,8 @@ def onnx_dscnn() -> onnx.ModelProto:
 
 def onnx_recurrent(kind: str) -> onnx.ModelProto:
     g = Onnx((1, 7, 5))
-    n = 4 if kind == "LSTM" else 3
-    more = {} if kind == "LSTM" else {"linear_before_reset": 1}
+    n = {"LSTM": 4, "GRU": 3, "RNN": 1}[kind]
+    more = {"linear_before_reset": 1} if kind == "GRU" else {}
     x = g.op("Transpose", "x", perm=[1, 0, 2])
     given = (g.weights(1, n * 8, 5), g.weights(1, n * 8, 8), g.weights(1, n * 16))
     x = g.op(kind, x, *given, hidden_size=8, outputs=3 if kind == "LSTM" else 2, **more)
@@ -227,13 +248,26 @@ def onnx_attention() -> onnx.ModelProto:
     return g.model(g.op("Add", "x", linear(x)))
 
 
+def onnx_signal() -> onnx.ModelProto:
+    g = Onnx((1, 6, 48))
+    x = g.op("Conv", "x", g.weights(16, 6, 3), g.weights(16), pads=[1, 1], kernel_shape=[3])
+    one = [g.weights(16) for _ in range(3)] + [g.constant(np.ones(16, np.float32))]
+    x = g.op("MaxPool", g.op("Relu", g.op("BatchNormalization", x, *one)), kernel_shape=[2], strides=[2])
+    x = g.op("Relu", g.op("Conv", x, g.weights(16, 1, 5), g.weights(16), group=16))
+    x = g.op("Relu", g.op("Conv", x, g.weights(24, 16, 1), g.weights(24)))
+    x = g.op("Flatten", g.op("GlobalAveragePool", x))
+    return g.model(g.op("Softmax", g.op("Gemm", x, g.weights(24, 4), g.weights(4))))
+
+
 ONNX: dict[str, Callable[[], onnx.ModelProto]] = {
     "mobilenet": onnx_mobilenet,
     "resnet8": onnx_resnet8,
     "dscnn": onnx_dscnn,
     "lstm": lambda: onnx_recurrent("LSTM"),
     "gru": lambda: onnx_recurrent("GRU"),
+    "rnn": lambda: onnx_recurrent("RNN"),
     "attention": onnx_attention,
+    "signal": onnx_signal,
 }
 
 # ---------------------------------------------------------------- Keras (its backend is torch)
@@ -289,7 +323,16 @@ def keras_models() -> dict[str, Any]:
         given = keras.Input((9, 16))
         return keras.Model(given, kl.Add()([given, kl.MultiHeadAttention(2, 8)(given, given)]))
 
+    def signal() -> Any:
+        layers = [
+            keras.Input((48, 6)), kl.Conv1D(16, 3, padding="same", use_bias=False), kl.BatchNormalization(), kl.ReLU(),
+            kl.MaxPooling1D(2), kl.DepthwiseConv1D(5, activation="relu"), kl.Conv1D(24, 1, activation="relu"),
+            kl.GlobalAveragePooling1D(), kl.Dense(4, activation="softmax"),
+        ]  # fmt: skip
+        return keras.Sequential(layers)
+
     return {
         "mobilenet": mobilenet, "resnet8": resnet8, "dscnn": dscnn, "lstm": lambda: recurrent(kl.LSTM),
-        "gru": lambda: recurrent(kl.GRU), "attention": attention,
+        "gru": lambda: recurrent(kl.GRU), "rnn": lambda: recurrent(kl.SimpleRNN), "attention": attention,
+        "signal": signal,
     }  # fmt: skip

@@ -104,7 +104,7 @@ outputs: [previous, sum]
         (KWS.replace("name: kws", "nmae: kws"), "unknown key 'nmae'; did you mean name"),
         (KWS.replace("- flatten", "- 3"), "expected the name of a layer"),
         (KWS + "outputs: []", "outputs must be a list"),
-        ("[" * 100000, "nested deeper than 200"),
+        ("[" * 100000, "nested deeper than 200|nesting depth"),
         ('!!python/object/apply:os.system ["true"]', "no valid YAML"),
         (HEAD + "inputs: [0]\noutputs: [0]\ntensors: []\nops: []", "tensor 0 does not exist"),
         (HEAD, "inputs: Field required"),

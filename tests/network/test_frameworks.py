@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -94,7 +96,7 @@ def test_export_is_asked_where_the_quick_way_fails(monkeypatch: pytest.MonkeyPat
     def fails(*args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("not this way")
 
-    monkeypatch.setattr("tinysim.network.frameworks.torch_reader._by_fx", fails)
+    monkeypatch.setattr("tinysim.network.frameworks.torch_recorder.record", fails)
     for name in ("resnet8", "gru"):
         make, shape = MODULES[name]
         module = make()
@@ -127,6 +129,101 @@ def test_folded_batch_norm_has_the_right_values() -> None:
     assert weights is not None
     assert bias is not None
     np.testing.assert_allclose(weights[:, 0, 0, 0] + bias, module(x)[0, :, 0, 0].detach().numpy(), rtol=1e-5)
+
+
+class Streaming(torch.nn.Module):
+    """Keeps the end of one call for the next."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv1d(4, 8, 3)
+        self.register_buffer("kept", torch.ones(1, 4, 2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        whole = torch.cat([self.kept, x], 2)
+        self.kept.copy_(whole[:, :, -2:])
+        return torch.relu(self.conv(whole)).mean(2)
+
+
+class PackedAttention(torch.nn.Module):
+    """A class token, a position, and attention on one projection, as vision transformers write it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token, self.place = (torch.nn.Parameter(torch.zeros(1, n, 16)) for n in (1, 9))
+        self.qkv, self.out = torch.nn.Linear(16, 48), torch.nn.Linear(16, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], 1) + self.place
+        q, k, v = self.qkv(x).reshape(1, 9, 3, 2, 8).permute(2, 0, 3, 1, 4).unbind(0)
+        y = torch.nn.functional.scaled_dot_product_attention(q, k, v)
+        return self.out(y.transpose(1, 2).reshape(1, 9, 16)[:, 0])
+
+
+class ChangesAView(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x * 2
+        x[:, 1:].relu_()
+        return x
+
+
+def test_streaming_modules_keep_their_state() -> None:
+    module = Streaming()
+    network = from_torch(module, (1, 4, 6))
+    assert module.kept.sum() == 8
+    assert not module.kept.is_inference()
+    assert network.table().kind_names == ["concatenation", "transpose", "reshape", "conv2d", "reshape", "mean"]
+    assert network.macs == 6 * 3 * 4 * 8
+
+
+def test_attention_on_one_projection() -> None:
+    network = from_torch(PackedAttention(), (1, 8, 16))
+    assert network.macs == 9 * 16 * 48 + 2 * 2 * 9 * 9 * 8 + 16 * 3
+    assert network.params == 17 * 48 + 17 * 3
+    assert "add" in network.table().kind_names
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_encoder_layers_are_read_operator_by_operator() -> None:
+    layer = torch.nn.TransformerEncoderLayer(16, 2, 32, batch_first=True, norm_first=True, activation="gelu")
+    network = from_torch(layer, (1, 9, 16))
+    kinds = network.table().kind_names
+    assert network.macs == 9 * 16 * (4 * 16 + 2 * 32) + 2 * 2 * 9 * 9 * 8
+    assert [kinds.count(k) for k in ("fully_connected", "batch_matmul", "layer_norm", "gelu", "add")] == [4, 2, 2, 1, 2]
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_changes_in_place() -> None:
+    class Fine(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = x + 1
+            torch.relu_(y)
+            y = y.flatten(1)
+            torch.sigmoid_(y)
+            return y
+
+    kinds = ["add", "reshape", "logistic"]
+    assert from_torch(Fine(), (1, 2, 3)).table().kind_names == kinds
+    program = torch.export.export(Fine(), (torch.zeros(1, 2, 3),))
+    assert from_torch(program).table().kind_names == kinds
+    for model, shape in ((ChangesAView(), (1, 4)), (torch.export.export(ChangesAView(), (torch.zeros(1, 4),)), ())):
+        with pytest.raises(NetworkError, match="after a view of it was changed in place"):
+            from_torch(model, shape)
+
+
+def test_reading_a_module_imports_no_compiler() -> None:
+    """`torch._dynamo` and sympy take seconds."""
+    code = """
+import sys, torch, tinysim
+had = set(sys.modules)
+module = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.BatchNorm2d(8), torch.nn.ReLU6(), torch.nn.Flatten(2))
+net = tinysim.load_network(module, input_shape=(1, 3, 8, 8))
+assert net.table().kind_names == ["conv2d", "reshape", "transpose"], net.table().kind_names
+new = [name for name in set(sys.modules) - had if not name.startswith("tinysim")]
+assert not any(name.partition(".")[0] in {"torch", "sympy"} for name in new), new
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 class Extremes(torch.nn.Module):

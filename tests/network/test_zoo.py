@@ -7,12 +7,14 @@ import pandas as pd
 import pytest
 
 from tinysim.errors import NetworkError, UnknownNetwork
+from tinysim.network.counts import count_operations
 from tinysim.network.load import list_networks, load_network
 from tinysim.network.zoo import describe
 
 DATA = Path(__file__).parent / "data"
 TINY = pd.read_csv(DATA / "mlperf_tiny_layers.csv")
 TOTALS = pd.read_csv(DATA / "mlperf_tiny_totals.csv")
+COUNTS = pd.read_csv(DATA / "edgemark_counts.csv")
 EDGEMARK = pd.read_csv(DATA / "edgemark_layers.csv")
 
 
@@ -129,6 +131,7 @@ def test_public_parameter_counts(row: dict[str, float]) -> None:
         ("mcunet-in4", 125.9, 1.73),
         ("mcunet-vww0", 6.0, 0.37),
         ("mcunet-vww1", 11.6, 0.43),
+        ("mcunet-vww2", 55.8, 0.64),
         ("proxyless-mobile-w0.3-176", 38.3, 0.75),
     ],
 )
@@ -150,11 +153,22 @@ def test_mobilenet_v3_small_as_torchvision() -> None:
     assert network.macs / 1e6 == pytest.approx(56.5, abs=0.06)
 
 
-def test_etinynet_counts_four_parameters_per_norm() -> None:
-    network = load_network("etinynet-1.0-224")
+@pytest.mark.parametrize(("name", "mmacs", "kparams"), [("etinynet-1.0-224", 117, 976), ("etinynet-0.75-224", 75, 680)])
+def test_etinynet_counts_norms(name: str, mmacs: int, kparams: int) -> None:
+    """The paper counts four parameters per channel of a norm, and a MAC per element; two digits of 680 are given."""
+    network = load_network(name)
     table = network.table()
-    channels = int(table.out_c[table.is_kind("conv2d", "depthwise_conv2d")].sum())
-    assert round((network.params + 3 * channels) / 1000) == 976
+    convolutions = table.is_kind("conv2d", "depthwise_conv2d")
+    assert round((network.macs + table.out_elements[convolutions].sum()) / 1e6) == mmacs
+    assert (network.params + 3 * table.out_c[convolutions].sum()) / 1e3 == pytest.approx(kparams, rel=2e-3)
+
+
+@pytest.mark.parametrize("row", COUNTS.to_dict("records"), ids=lambda r: r["zoo_name"])
+def test_edgemark_counts_by_its_convention(row: dict[str, float]) -> None:
+    """EdgeMark's "MACs" are half of what TensorFlow's profiler counts: the convention called flops."""
+    network = load_network(str(row["zoo_name"]))
+    assert count_operations(network.table(), "flops").sum() // 2 == row["macs"]
+    assert network.params == row["params"] or row["params"] != row["params"]
 
 
 def test_parametric_names_refuse_what_is_impossible() -> None:

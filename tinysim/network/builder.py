@@ -181,22 +181,28 @@ class Builder(GraphBuilder):
         return self.op("batch_matmul", [x, y], out, function="none", adj_x=adj_x, adj_y=adj_y)
 
     def recurrent(self, kind: str, x: int, units: int, *, bias: bool = True, reset_after: bool = True) -> int:
-        """LSTM or GRU over (batch, steps, features): (batch, steps, units). `kind`: "lstm" or "gru".
+        """Recurrent layer over (batch, steps, features): (batch, steps, units). `kind`: "lstm", "gru" or "rnn".
 
         Weights per gate as in TFLite: (units, features) and (units, units). A GRU with `reset_after` has a second bias.
         """
+        if len(self.shape(x)) != 3:
+            raise NetworkError(f"{self._where(kind)} needs an input (N, steps, features), it has shape {self.shape(x)}")
         batch, steps, features = self.shape(x)
         lstm = kind == "lstm"
-        gates = ("i", "f", "c", "o") if lstm else ("z", "r", "h")
+        gates = {"lstm": ("i", "f", "c", "o"), "gru": ("z", "r", "h"), "rnn": ("h",)}[kind]
         name = f"{kind}_{len(self._ops)}"
         kernel = [self.weights(f"{name}/w_{g}", (units, features)) for g in gates]
         recurrent = [self.weights(f"{name}/r_{g}", (units, units)) for g in gates]
-        sets = (1 if lstm or not reset_after else 2) if bias else 0
+        sets = (2 if kind == "gru" and reset_after else 1) if bias else 0
         biases = [self._bias(x, kernel[0], units, True)[0] for _ in range(sets) for _ in gates]
         states = [self._state(f"{name}/{s}", batch, units) for s in ("h", "c")[: 1 + lstm]]
-        if not lstm:
-            return self.op("gru", [x, *kernel, *recurrent, *biases, *states], (batch, steps, units), function="tanh")
         absent = [-1]
+        if kind == "rnn":
+            inputs = [x, *kernel, *recurrent, *(biases or absent), *states]
+            rnn: dict[str, Any] = {"time_major": False, "activation": "tanh"}
+            return self.op("unidirectional_sequence_rnn", inputs, (batch, steps, units), function="tanh", **rnn)
+        if kind == "gru":
+            return self.op("gru", [x, *kernel, *recurrent, *biases, *states], (batch, steps, units), function="tanh")
         inputs = [x, *kernel, *recurrent, *absent * 3, *(biases or absent * 4), *absent * 2, *states, *absent * 4]
         attrs: dict[str, Any] = {"time_major": False, "activation": "tanh", "cell_clip": 10.0, "proj_clip": 0.0}
         return self.op("unidirectional_sequence_lstm", inputs, (batch, steps, units), function="tanh", **attrs)

@@ -15,7 +15,8 @@ __all__ = ["CONVENTIONS", "count_operations"]
 CONVENTIONS = {
     "conv-fc-macs": "multiply-accumulates of convolutions and fully connected layers (papers on vision networks)",
     "all-macs": "those, of recurrent layers and of products of two activations",
-    "flops": "two per multiply-accumulate, one per bias, window element, elementwise result; softmax five per element",
+    "flops": "two per multiply-accumulate, one per bias, window element, elementwise result; softmax five per element "
+    "(TensorFlow's profiler)",
 }
 
 
@@ -44,5 +45,9 @@ def count_operations(table: LayerTable, count: str = "all-macs") -> NDArray[np.i
     softmax = np.where(table.is_family("softmax"), 5, 0)
     weighty = table.is_family("conv", "matmul", "recurrent") & ~table.is_kind("batch_matmul")
     biases = np.where(weighty, table.has_bias * outputs * table.gates, 0)
+    # The sum of both products at each gate, and what joins gates and state; a GRU has a bias for either product.
+    biases += np.where(table.is_kind("unidirectional_sequence_lstm"), outputs * (4 + 4), 0)
+    biases += np.where(table.is_kind("gru"), outputs * (3 + 5 + 3 * table.has_bias), 0)
+    biases += np.where(table.is_kind("unidirectional_sequence_rnn"), outputs, 0)
     total: NDArray[np.int64] = (2 * table.macs + biases + outputs * (per_output + window + softmax)).astype(np.int64)
     return total

@@ -133,10 +133,13 @@ class Network:
 
     @cached_property
     def params(self) -> int:
-        """Weights and biases: elements of the constants that MAC operators, PReLU and batch norms use."""
+        """Weights and biases: elements of the constants that MAC operators, PReLU, norms and embeddings use."""
         seen: set[int] = set()
         for op in self.ops:
-            if FAMILY[op.kind] in {"conv", "matmul", "recurrent"} or op.kind in {"prelu", "batch_norm"}:
+            if op.kind in {"embedding_lookup", "gather"}:
+                tables = (t for t in op.inputs if t >= 0 and self.tensors[t].is_constant)
+                seen |= {t for t in tables if self.tensors[t].dtype not in {"int32", "int64"}}
+            elif FAMILY[op.kind] in {"conv", "matmul", "recurrent"} or op.kind in {"prelu", "batch_norm", "layer_norm"}:
                 skip = {op.inputs[0]} if op.kind == "transpose_conv" else set()
                 seen |= {t for t in op.inputs if t >= 0 and self.tensors[t].is_constant and t not in skip}
         return sum(self.tensors[t].elements for t in seen)

@@ -121,6 +121,7 @@ _METHODS: dict[str, Callable[..., int]] = {
     "batch_matmul": Builder.matmul,
     "lstm": _of_kind(Builder.recurrent, "lstm"),
     "gru": _of_kind(Builder.recurrent, "gru"),
+    "rnn": _of_kind(Builder.recurrent, "rnn"),
     "resize": Builder.resize,
     "scale_shift": Builder.scale_shift,
     "softmax": Builder.softmax,

@@ -268,15 +268,22 @@ class ChannelsFirst:
         y = self.b.reduce(kind, v.at, stored, keep_dims=keep)
         return Value(y, still_last)
 
-    def concat(self, values: Sequence[Value], axis: int) -> Value:
-        """Values side by side along a logical axis."""
-        last = any(v.last for v in values)
-        rank = len(self.shape(values[0]))
+    def concat(self, values: Sequence[Value | NDArray[Any]], axis: int) -> Value:
+        """Values side by side along a logical axis; some may be constants (a class token, a kept state)."""
+        given = [v for v in values if isinstance(v, Value)]
+        last = any(v.last for v in given)
+        rank = len(self.shape(given[0]))
         axis %= rank
-        if not last:
-            return Value(self.b.concat([v.at for v in values], axis=axis), False)
-        stored = rank - 1 if axis == 1 else axis if axis == 0 else axis - 1
-        return Value(self.b.concat([self.channels_last(v) for v in values], axis=stored), True)
+        dtype = self.b.tensor(given[0].at).dtype
+        parts: list[int] = []
+        for v in values:
+            if isinstance(v, Value):
+                parts.append(self.channels_last(v) if last else v.at)
+            else:
+                parts.append(self.b.constant(np.moveaxis(v, 1, -1) if last else v, dtype))
+        if last:
+            axis = rank - 1 if axis == 1 else axis if axis == 0 else axis - 1
+        return Value(self.b.concat(parts, axis=axis), last)
 
     def reshape(self, v: Value, shape: Sequence[int]) -> Value:
         """The same elements in another logical shape.

@@ -307,6 +307,7 @@ LAYERS: dict[str, Callable[[Builder, list[int], Config], int | list[int]]] = {
     "Concatenate": _concat,
     "LSTM": _recurrent("lstm"),
     "GRU": _recurrent("gru"),
+    "SimpleRNN": _recurrent("rnn"),
     "LayerNormalization": _layer_norm,
     "MultiHeadAttention": _attention,
     "Embedding": _embedding,

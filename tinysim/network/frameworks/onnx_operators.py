@@ -229,7 +229,7 @@ def _unsqueeze(to: To, node: Node) -> Value:
 
 
 def _concat(to: To, node: Node) -> Value:
-    return to.concat([node.value(i) for i in range(len(node.inputs))], int(node.attrs["axis"]))
+    return to.concat([v for v in node.inputs if v is not None], int(node.attrs["axis"]))
 
 
 def _split(to: To, node: Node) -> Any:
@@ -354,6 +354,7 @@ OPERATORS: dict[str, Callable[[To, Node], Any]] = {
     "DepthToSpace": _depth_to_space,
     "LSTM": _recurrent("lstm"),
     "GRU": _recurrent("gru"),
+    "RNN": _recurrent("rnn"),
     "QuantizeLinear": _cast("quantize", "int8"),
     "DequantizeLinear": _cast("dequantize", "float32"),
 }

@@ -22,6 +22,7 @@ from tinysim.network.frameworks.onnx_operators import OPERATORS, Node
 from tinysim.network.graph import Network
 from tinysim.network.transforms.fusion import fuse
 from tinysim.network.transforms.qdq import fuse_qdq
+from tinysim.network.transforms.views import signal_inputs
 
 __all__ = ["read_onnx"]
 
@@ -96,7 +97,7 @@ class _Import:
         made = [self.to.plain(v) for v in outputs if isinstance(v, Value)]
         if not made:
             raise NetworkError(f"{self.label}: no output depends on an input")
-        return fuse_qdq(fuse(self.b.build(*dict.fromkeys(made))))
+        return fuse_qdq(signal_inputs(fuse(self.b.build(*dict.fromkeys(made)))))
 
     def _shape(self, given: Any) -> tuple[int, ...]:
         sizes: list[int] = []

@@ -191,7 +191,7 @@ def _recurrent(kind: str) -> Callable[..., Any]:
         if bidirectional:
             raise NetworkError("bidirectional recurrence")
         y = x if batch_first else to.transpose(x, [1, 0, 2])
-        gates = 4 if kind == "lstm" else 3
+        gates = {"lstm": 4, "gru": 3, "rnn": 1}[kind]
         for layer in range(layers):
             y = to.recurrent(kind, y, int(params[layer * (4 if biases else 2)].shape[0]) // gates)
         batch, steps, units = to.shape(y)
@@ -200,6 +200,11 @@ def _recurrent(kind: str) -> Callable[..., Any]:
         return (y if batch_first else to.transpose(y, [1, 0, 2])), state, state
 
     return build
+
+
+def _kept_state(to: To, state: Any, x: Value, *_: Any) -> Value:
+    """What a streaming module keeps for its next call."""
+    return x
 
 
 def _same(to: To, x: Value, *_: Any, **__: Any) -> Value:
@@ -236,6 +241,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "conv_transpose1d": _conv_transpose,
     "conv_transpose2d": _conv_transpose,
     "batch_norm": _batch_norm,
+    "copy_": _kept_state,
     "linear": _linear,
     "addmm": _addmm,
     "matmul": _matmul,
@@ -266,5 +272,6 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "scaled_dot_product_attention": _attention,
     "lstm": _recurrent("lstm"),
     "gru": _recurrent("gru"),
+    "rnn_tanh": _recurrent("rnn"),
     **SHAPE_OPERATORS,
 }

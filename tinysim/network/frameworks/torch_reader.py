@@ -1,7 +1,7 @@
-"""PyTorch modules: traced on fake tensors to ATen operators, which become tinysim's; the module is left as it was.
+"""PyTorch modules: their ATen operators become tinysim's; the module is left as it was.
 
-Needs the extra `torch`. Tracing runs the module's `forward` on tensors without data; nothing is unpickled. The quick
-way is `make_fx`; where it fails, `torch.export` is asked, and its exported programs are read too.
+Needs the extra `torch`. Nothing is unpickled. The quick way runs the module's `forward` once on zeros and writes down
+what it does (`torch_recorder`); where that fails, `torch.export` is asked, and its exported programs are read too.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from tinysim.network.frameworks.channels_first import ChannelsFirst, Value
 from tinysim.network.frameworks.torch_operators import OPERATORS
 from tinysim.network.graph import Network
 from tinysim.network.transforms.fusion import fuse
+from tinysim.network.transforms.views import signal_inputs
 
 if TYPE_CHECKING:
     import torch
+
+    from tinysim.network.frameworks.torch_recorder import Recording
 
 __all__ = ["from_torch"]
 
@@ -39,72 +42,89 @@ def from_torch(model: Any, input_shape: Shape | Sequence[Shape] = (), *, name: s
     except ImportError as error:
         raise NetworkError("reading PyTorch modules needs the extra 'torch': pip install tinysim[torch]") from error
     label = name or type(model).__name__
-    if isinstance(model, torch.export.ExportedProgram):
-        graph, values = _of_program(model)
-    elif isinstance(model, torch.nn.Module):
+    if isinstance(model, torch.nn.Module):
         shapes = [input_shape] if all(isinstance(n, int) for n in input_shape) else list(input_shape)
-        graph, values = _trace(model, [tuple(shape) for shape in shapes], label)  # type: ignore[arg-type]
+        network = _of_module(model, [tuple(shape) for shape in shapes], label)  # type: ignore[arg-type]
+    elif isinstance(model, torch.export.ExportedProgram):
+        network = _Import(label).program(model)
     else:
         raise NetworkError(f"expected a torch.nn.Module, found {type(model).__name__}; pickles are not read")
-    return fuse(_Import(label).network(graph, values))
+    return signal_inputs(fuse(network))
 
 
-def _trace(module: torch.nn.Module, shapes: list[tuple[int, ...]], label: str) -> tuple[Any, list[Any]]:
-    """ATen graph of the module, and what its placeholders hold: parameters and buffers, then shapes."""
+def _of_module(module: torch.nn.Module, shapes: list[tuple[int, ...]], label: str) -> Network:
+    """The module as recorded or, where that fails, as exported."""
     import warnings
 
     import torch
 
+    from tinysim.network.frameworks.torch_recorder import record
+
     modes = {m: m.training for m in module.modules()}
-    inputs = tuple(torch.zeros(shape) for shape in shapes)
     try:
         module.eval()
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             try:
-                return _by_fx(module, inputs)
+                recording = record(module, shapes)
             except Exception as error:  # torch raises what it likes
                 first = " ".join(str(error).split())[:200]
+            else:
+                return _Import(label).recording(recording)
             try:
-                return _of_program(torch.export.export(module, inputs))
+                program = torch.export.export(module, tuple(torch.zeros(shape) for shape in shapes))
             except Exception as error:  # the quick way's reason is the plainer one
                 raise NetworkError(f"{label}: cannot be traced on input shape {shapes}: {first}") from error
+            return _Import(label).program(program)
     finally:
         for part, training in modes.items():
             part.training = training
 
 
-def _by_fx(module: torch.nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, list[Any]]:
-    import torch
-    from torch.fx.experimental.proxy_tensor import make_fx
-
-    state: dict[str, Any] = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-
-    def forward(values: list[Any], *given: Any) -> Any:
-        return torch.func.functional_call(module, dict(zip(state, values, strict=True)), given)
-
-    trace = make_fx(forward, tracing_mode="fake", pre_dispatch=True, _allow_non_fake_inputs=True)
-    shapes = [tuple(x.shape) for x in inputs]
-    return trace(list(state.values()), *inputs), [*state.values(), *shapes]
-
-
-def _of_program(program: Any) -> tuple[Any, list[Any]]:
-    """Graph of an exported program, and what its placeholders hold."""
+def _placed(program: Any) -> list[Any]:
+    """What the placeholders of an exported program hold: tensors, and shapes of inputs."""
     signature = program.graph_signature
     weights = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     constants = signature.inputs_to_lifted_tensor_constants
-    held: list[Any] = []
+    placed: list[Any] = []
     for node in program.graph_module.graph.nodes:
         if node.op != "placeholder":
             continue
         if node.name in constants:
-            held.append(program.constants[constants[node.name]])
+            placed.append(program.constants[constants[node.name]])
         elif node.name in weights:
             name = weights[node.name]
-            held.append(program.state_dict[name] if name in program.state_dict else program.constants[name])
+            placed.append(program.state_dict[name] if name in program.state_dict else program.constants[name])
         else:
-            held.append(tuple(int(n) for n in node.meta["val"].shape))
-    return program.graph_module, held
+            placed.append(tuple(int(n) for n in node.meta["val"].shape))
+    return placed
+
+
+class _Held:
+    """What the tensors of a run hold, through views and changes in place."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.values: dict[Any, Any] = {}
+        self.sharing: dict[Any, set[Any]] = {}
+        self.stale: set[Any] = set()
+
+    def get(self, key: Any, default: Any) -> Any:
+        """What `key` holds; `default` for what no operator made."""
+        if key in self.stale:
+            raise NetworkError(f"{self.label}: reads a tensor after a view of it was changed in place: change a copy")
+        return self.values.get(key, default)
+
+    def keep(self, target: Any, source: Any, made: Sequence[Any], values: Sequence[Any]) -> None:
+        """`target`, called with `source` first, made tensors that hold these values."""
+        self.values.update(zip(made, values, strict=False))
+        if getattr(target, "is_view", False) or "getitem" in str(target):
+            family = self.sharing.setdefault(source, {source})
+            family.update(made)
+            self.sharing.update(dict.fromkeys(made, family))
+        elif hasattr(target, "_schema") and target._schema.is_mutable:
+            self.values[source] = values[0]
+            self.stale |= self.sharing.get(source, set()) - {source, *made}
 
 
 class _Import:
@@ -115,35 +135,57 @@ class _Import:
         self.to = ChannelsFirst(self.b)
         self.label = label
 
-    def network(self, traced: Any, held: list[Any]) -> Network:
+    def recording(self, recording: Recording) -> Network:
+        """Convert call by call; what no call made is a constant."""
+        held = _Held(self.label)
+        held.values = {id(x): self.to.input(tuple(x.shape)) for x in recording.inputs}
+
+        def value(tensor: Any) -> Any:
+            return held.get(id(tensor), tensor)
+
+        for index, call in enumerate(recording.calls):
+            made = self._call(call.operator, _mapped(call.args, value), _mapped(call.kwargs, value), index)
+            held.keep(call.operator, id(call.args[0]), [id(x) for x in _leaves(call.result)], _leaves(made))
+        return self._finish(_mapped(recording.output, value))
+
+    def program(self, program: Any) -> Network:
         """Convert node by node; what depends on constants alone is computed."""
-        env: dict[Any, Any] = {}
-        holders = iter(held)
+        traced = program.graph_module
+        held = _Held(self.label)
+        holders = iter(_placed(program))
         index = 0
+
+        def value(node: Any) -> Any:
+            return held.get(node, node) if hasattr(node, "op") else node
+
         for node in traced.graph.nodes:
             if node.op == "placeholder":
                 given = next(holders)
-                env[node] = self.to.input(given) if isinstance(given, tuple) else given.detach()
+                held.values[node] = self.to.input(given) if isinstance(given, tuple) else given.detach()
             elif node.op == "get_attr":
-                env[node] = getattr(traced, node.target).detach()
+                held.values[node] = getattr(traced, node.target).detach()
             elif node.op == "output":
-                outputs = _values(_map(node.args[0], env))
-                if not outputs:
-                    raise NetworkError(f"{self.label}: returns no tensor that depends on its input")
-                return self.b.build(*(self.to.plain(v) for v in outputs))
+                return self._finish(_mapped(node.args[0], value))
             else:
-                env[node] = self._call(node, _map(node.args, env), _map(dict(node.kwargs), env), index)
+                made = self._call(node.target, _mapped(node.args, value), _mapped(dict(node.kwargs), value), index)
+                held.keep(node.target, node.args[0] if node.args else None, [node], [made])
                 index += 1
         raise NetworkError(f"{self.label}: the traced graph has no output")
 
-    def _call(self, node: Any, args: Sequence[Any], kwargs: Mapping[str, Any], index: int) -> Any:
-        kind = str(node.target).removeprefix("aten.").partition(".")[0]
-        if not _values((args, dict(kwargs))):
-            return node.target(*args, **kwargs)
+    def _finish(self, output: Any) -> Network:
+        outputs = [x for x in _leaves(output) if isinstance(x, Value)]
+        if not outputs:
+            raise NetworkError(f"{self.label}: returns no tensor that depends on its input")
+        return self.b.build(*(self.to.plain(v) for v in outputs))
+
+    def _call(self, target: Any, args: Any, kwargs: Any, index: int) -> Any:
+        kind = str(target).removeprefix("aten.").partition(".")[0]
+        if not any(isinstance(x, Value) for x in _leaves((args, kwargs))):
+            return target(*args, **kwargs)
         operator: Callable[..., Any] | None = OPERATORS.get(kind)
-        where = f"{self.label}: operator {index} ({node.target})"
+        where = f"{self.label}: operator {index} ({target})"
         if operator is None:
-            if "getitem" in str(node.target):
+            if "getitem" in str(target):
                 return args[0][args[1]]
             raise UnsupportedOperator(
                 f"{where} is not supported: replace it in the module, or describe the network as YAML"
@@ -152,8 +194,8 @@ class _Import:
             return operator(self.to, *args, **_kept(kwargs))
         except NetworkError as error:
             raise type(error)(f"{where}: {error}") from error
-        except TypeError as error:
-            raise NetworkError(f"{where}: its arguments {tuple(kwargs)} are not supported: {error}") from error
+        except (TypeError, ValueError, AttributeError, IndexError, StopIteration) as error:
+            raise NetworkError(f"{where}: its arguments are not supported: {error}") from error
 
 
 #: Keyword arguments that change neither shape nor cost.
@@ -164,25 +206,20 @@ def _kept(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in kwargs.items() if key not in _NEUTRAL}
 
 
-def _map(found: Any, env: Mapping[Any, Any]) -> Any:
-    """Nodes replaced by what they hold, in nested lists and tuples."""
-    if isinstance(found, (list, tuple)):
-        return (
-            type(found)(_map(item, env) for item in found)
-            if type(found) in {list, tuple}
-            else [_map(i, env) for i in found]
-        )
+def _mapped(found: Any, value: Callable[[Any], Any]) -> Any:
+    """`value` of every leaf of nested lists, tuples and dictionaries."""
     if isinstance(found, dict):
-        return {key: _map(item, env) for key, item in found.items()}
-    return env.get(found, found) if found.__hash__ is not None else found
+        return {key: _mapped(item, value) for key, item in found.items()}
+    if isinstance(found, (list, tuple)):
+        items = [_mapped(item, value) for item in found]
+        return tuple(items) if isinstance(found, tuple) else items
+    return value(found)
 
 
-def _values(found: Any) -> list[Value]:
-    """All network values in nested lists, tuples and dictionaries."""
-    if isinstance(found, Value):
-        return [found]
+def _leaves(found: Any) -> list[Any]:
+    """All leaves of nested lists, tuples and dictionaries; a `Value` is one."""
     if isinstance(found, dict):
         found = list(found.values())
-    if isinstance(found, (list, tuple)):
-        return [value for item in found for value in _values(item)]
-    return []
+    if isinstance(found, (list, tuple)) and not isinstance(found, Value):
+        return [leaf for item in found for leaf in _leaves(item)]
+    return [found]

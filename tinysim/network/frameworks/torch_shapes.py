@@ -136,8 +136,13 @@ def _reshape(to: To, x: Value, shape: Sequence[int]) -> Value:
     return to.reshape(x, [int(size) for size in shape])
 
 
-def _concat(to: To, values: Sequence[Value], axis: int = 0) -> Value:
-    return to.concat(values, axis)
+def _unbind(to: To, x: Value, axis: int = 0) -> list[Value]:
+    axis %= len(to.shape(x))
+    return [_squeeze(to, part, axis) for part in _split(to, x, 1, axis)]
+
+
+def _concat(to: To, values: Sequence[Any], axis: int = 0) -> Value:
+    return to.concat([v if isinstance(v, Value) else v.numpy() for v in values], axis)
 
 
 def _expand(to: To, x: Value, shape: Sequence[int], **_: Any) -> Value:
@@ -169,6 +174,7 @@ SHAPE_OPERATORS: dict[str, Callable[..., Any]] = {
     "split": _split,
     "split_with_sizes": _split,
     "chunk": _chunk,
+    "unbind": _unbind,
     "cat": _concat,
     "upsample_nearest2d": _resize("resize_nearest_neighbor"),
     "upsample_bilinear2d": _resize("resize_bilinear"),

@@ -16,7 +16,7 @@ from tinysim.network.graph import Network, Op, Tensor
 from tinysim.network.quantization import bias_quantization
 from tinysim.network.shapes import window
 from tinysim.network.transforms.rewrite import Draft
-from tinysim.network.transforms.views import simplify_views
+from tinysim.network.transforms.views import simplify_views, sink_views
 
 __all__ = [
     "fold_scales",
@@ -36,7 +36,7 @@ _SIDES = ("pad_top", "pad_bottom", "pad_left", "pad_right")
 
 def fuse(network: Network) -> Network:
     """All fusions: constant scales and shifts, pads, transposes, softmax scales, activations, idle views."""
-    folded = fold_softmax_scale(fuse_transposes(fuse_pads(fold_scales(network))))
+    folded = fold_softmax_scale(fuse_transposes(fuse_pads(fold_scales(sink_views(network)))))
     return fuse_activations(simplify_views(folded))
 
 

@@ -130,7 +130,8 @@ def _pool(r: Rebuild, op: Op, x: int) -> int:
 
 
 def _recurrent(r: Rebuild, op: Op, x: int) -> int:
-    kind = {"unidirectional_sequence_lstm": "lstm", "gru": "gru"}.get(op.kind)
+    kinds = {"unidirectional_sequence_lstm": "lstm", "gru": "gru", "unidirectional_sequence_rnn": "rnn"}
+    kind = kinds.get(op.kind)
     if kind is None:
         raise NetworkError(f"{r.old.name}: {op.name} ({op.kind}) cannot be rebuilt at another size")
     units = r.width(op, r.old_shape(op.inputs[1])[0])

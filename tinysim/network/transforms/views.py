@@ -9,7 +9,9 @@ import numpy as np
 from tinysim.network.graph import Network, Op, Tensor
 from tinysim.network.transforms.rewrite import Draft
 
-__all__ = ["drop_unused", "simplify_views"]
+__all__ = ["drop_unused", "signal_inputs", "simplify_views", "sink_views"]
+
+_POINTWISE = frozenset({"mul", "add", "sub", "relu", "relu6", "relu_n1_to_1"})
 
 
 def drop_unused(network: Network) -> Network:
@@ -22,6 +24,51 @@ def drop_unused(network: Network) -> Network:
             draft.ops[i] = None
         elif op:
             needed.update(op.inputs)
+    return draft.done()
+
+
+def sink_views(network: Network) -> Network:
+    """Reshapes that keep the channels go behind the batch norm or the activation that alone reads them.
+
+    A convolution over a signal is one over an image of width 1 between two reshapes; so what follows it can be folded.
+    """
+    draft = Draft(network)
+    producer, readers = draft.producer(), draft.readers()
+    for i, op in enumerate(draft.ops):
+        if not op or op.kind not in _POINTWISE:
+            continue
+        views = [t for t in op.inputs if not draft.tensors[t].is_constant]
+        source = draft.ops[producer[views[0]]] if len(views) == 1 and views[0] in producer else None
+        if source is None or source.kind != "reshape" or draft.only_reader(readers, views[0]) is not op:
+            continue
+        x, out = draft.tensors[source.inputs[0]], draft.tensors[op.outputs[0]]
+        alone = all(draft.tensors[t].elements in {1, x.shape[-1]} for t in op.inputs if t != views[0])
+        if not alone or x.shape[-1] != out.shape[-1]:
+            continue
+        made = draft.add(replace(out, name=f"{op.name}/inner", shape=x.shape))
+        position = producer[views[0]]
+        inputs = tuple(source.inputs[0] if t == views[0] else t for t in op.inputs)
+        draft.ops[position] = replace(op, inputs=inputs, outputs=(made,))
+        draft.ops[i] = replace(source, inputs=(made, *source.inputs[1:]), outputs=op.outputs)
+        producer |= {made: position, op.outputs[0]: i}
+        readers[made] = [i]
+    return draft.done()
+
+
+def signal_inputs(network: Network) -> Network:
+    """Inputs (N, C, L) that are only ever read with channels last become (N, L, C), as images do."""
+    draft = Draft(network)
+    readers = draft.readers()
+    for t in network.inputs:
+        op = draft.only_reader(readers, t)
+        if op is None or op.kind != "transpose" or len(draft.tensors[t].shape) != 3:
+            continue
+        order = draft.tensors[op.inputs[1]].data
+        if order is None or order.tolist() != [0, 2, 1] or op.outputs[0] in draft.outputs:
+            continue
+        draft.tensors[t] = replace(draft.tensors[t], shape=draft.tensors[op.outputs[0]].shape)
+        draft.redirect(op.outputs[0], t)
+        draft.ops[draft.ops.index(op)] = None
     return draft.done()
 
 

@@ -6,6 +6,8 @@ sizes of Arm's ML-Zoo.
 
 from __future__ import annotations
 
+from functools import partial
+
 from tinysim.network.builder import Builder
 from tinysim.network.zoo.blocks import classifier, dequantized, separable
 from tinysim.network.zoo.mobilenet import mobilenet_v1_body
@@ -121,3 +123,10 @@ def cnn(b: Builder, first: int, second: int, linear: int, dense: int) -> int:
     x = b.conv(b.input(1, 49, 10, 1), first, (10, 4), padding="valid", activation="relu")
     x = b.conv(x, second, (10, 4), stride=(2, 1), padding="valid", activation="relu")
     return b.softmax(b.fc(b.fc(b.fc(b.flatten(x), linear), dense, activation="relu"), 12))
+
+
+for _size, _units in {"s": 144, "m": 256, "l": 436}.items():
+    network(f"dnn-{_size}", source=_HELLO)(partial(dnn, units=_units))
+for _size, _layers in {"s": (28, 30, 16, 128), "m": (64, 48, 16, 128), "l": (60, 76, 58, 128)}.items():
+    _program = partial(cnn, first=_layers[0], second=_layers[1], linear=_layers[2], dense=_layers[3])
+    network(f"cnn-{_size}", source=_HELLO)(_program)

@@ -1,6 +1,7 @@
-"""The EdgeMark benchmark's fully connected and convolutional networks.
+"""The EdgeMark benchmark's fully connected, convolutional and recurrent networks.
 
-Source: github.com/Black3rror/EdgeMark, target models; layer sizes agree with its published parameter counts.
+Source: github.com/Black3rror/EdgeMark, target models; layer sizes agree with its published parameter counts. Those of
+the recurrent networks follow from its counts of parameters and of operations, which they both meet.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from functools import partial
 from tinysim.network.builder import Builder
 from tinysim.network.zoo.registry import network
 
-__all__ = ["build_cnn", "build_fc"]
+__all__ = ["build_cnn", "build_fc", "build_recurrent"]
 
 _SOURCE = "EdgeMark target model, github.com/Black3rror/EdgeMark"
 
@@ -34,6 +35,14 @@ _CNN: dict[int, tuple[tuple[int, int, int], tuple[tuple[int, int] | str, ...], t
 }
 
 
+#: cell, steps, features (of an embedding of the vocabulary, if there is one), units, outputs of each step, vocabulary
+_RECURRENT = {
+    "simple-0": ("rnn", 2, 1, 1, 1, 0), "simple-1": ("rnn", 100, 32, 64, 32, 0),
+    "simple-2": ("rnn", 100, 64, 128, 64, 0), "lstm": ("lstm", 100, 32, 64, 32, 0), "gru": ("gru", 100, 32, 64, 32, 0),
+    "shakespeare-1": ("rnn", 100, 32, 64, 65, 65), "shakespeare-2": ("rnn", 100, 64, 128, 65, 65),
+}  # fmt: skip
+
+
 def build_fc(b: Builder, *, index: int) -> int:
     """Dense layers with ReLU; the last one linear, or a softmax where there are classes."""
     first, *units = _FC[index]
@@ -54,6 +63,20 @@ def build_cnn(b: Builder, *, index: int) -> int:
     return _dense(b, b.flatten(x) if len(b.shape(x)) > 2 else x, units)
 
 
+def build_recurrent(b: Builder, *, name: str) -> int:
+    """A recurrent layer and a dense one at each step; characters come as indices and leave as probabilities."""
+    cell, steps, features, units, outputs, vocabulary = _RECURRENT[name]
+    if vocabulary:
+        table = b.weights("embedding/table", (vocabulary, features))
+        tokens = b.input(1, steps, dtype="int32")
+        shape = (1, steps, features)
+        x = b.op("embedding_lookup", [tokens, table], shape, function="none", dtype=b.format.activation)
+    else:
+        x = b.input(1, steps, features)
+    x = b.fc(b.recurrent(cell, x, units), outputs)
+    return b.softmax(x) if vocabulary else x
+
+
 def _dense(b: Builder, x: int, units: Sequence[int]) -> int:
     for n in units[:-1]:
         x = b.fc(x, n, activation="relu")
@@ -65,3 +88,5 @@ for _index in _FC:
     network(f"edgemark-fc-{_index}", source=_SOURCE)(partial(build_fc, index=_index))
 for _index in _CNN:
     network(f"edgemark-cnn-{_index}", source=_SOURCE)(partial(build_cnn, index=_index))
+for _name in _RECURRENT:
+    network(f"edgemark-{_name}", source=_SOURCE)(partial(build_recurrent, name=_name))

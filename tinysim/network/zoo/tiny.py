@@ -14,6 +14,8 @@ __all__ = ["etinynet", "gru", "lstm", "tiny_transformer", "xinet"]
 
 #: channels of the linear depthwise blocks by stage; from the third stage on with dense shortcuts
 _ETINY = ((32, 32, 32, 32), (128, 128, 128, 128), (192, 192, 192), (256, 256, 512))
+#: EtinyNet-0.75 is not 0.75 of that everywhere
+_ETINY_075 = ((24, 24, 24, 24), (96, 96, 96, 96), (168, 168, 168), (192, 192, 384))
 
 
 @network(
@@ -23,12 +25,13 @@ _ETINY = ((32, 32, 32, 32), (128, 128, 128, 128), (192, 192, 192), (256, 256, 51
 )
 def etinynet(b: Builder, *, alpha: float, size: int, classes: int = 1000) -> int:
     """Linear depthwise blocks: depthwise without activation, pointwise, depthwise."""
+    stages = _ETINY_075 if alpha == 0.75 else tuple(tuple(int(w * alpha) for w in widths) for widths in _ETINY)
     x = b.max_pool(b.conv(b.input(1, size, size, 3), int(32 * alpha), 3, stride=2, activation="relu"), 2)
-    for stage, widths in enumerate(_ETINY):
+    for stage, widths in enumerate(stages):
         for i, filters in enumerate(widths):
             stride = 2 if i == 0 and stage > 0 else 1
             channels = b.shape(x)[3]
-            y = b.conv(b.dw(x, 3, stride=stride), int(filters * alpha), 1, activation="relu")
+            y = b.conv(b.dw(x, 3, stride=stride), filters, 1, activation="relu")
             dense = stage > 1
             if dense and stride == 1 and channels == b.shape(y)[3]:
                 y = b.add(y, x)

@@ -101,12 +101,31 @@ def test_stepping_equals_the_closed_form_where_both_apply(cell: Cell) -> None:
     assert not half.cause
 
 
-def test_a_year_of_five_states_on_kibam_takes_less_than_a_second() -> None:
+@pytest.mark.parametrize("deadline", [None, 1e-3])
+@pytest.mark.parametrize("cell", cells(50.0), ids=lambda c: type(c).__name__)
+def test_equal_events_taken_at_once_are_those_taken_one_by_one(cell: Cell, deadline: float | None) -> None:
+    """A trace of one event a period is stepped through, a fixed period leapt over."""
+    leapt = simulate(plan_of(cell, deadline=deadline))
+    stepped = simulate(plan_of(cell, Trace((0.0,), 1.0), deadline=deadline))
+    assert (leapt.cause, leapt.events, leapt.misses) == (stepped.cause, stepped.events, stepped.misses)
+    assert leapt.time_s == pytest.approx(stepped.time_s, rel=1e-12)
+    np.testing.assert_allclose(leapt.state.modes, stepped.state.modes, rtol=1e-9, atol=1e-9)
+    for name, joules in stepped.ledger.used_j.items():
+        assert leapt.ledger.used_j[name] == pytest.approx(joules, rel=1e-9)
+    half = simulate(plan_of(cell), horizon_s=0.5 * stepped.time_s)
+    assert half.events["work"] == math.ceil(0.5 * stepped.time_s - 0.045)
+    assert not half.cause
+
+
+@pytest.mark.parametrize("engine", ["closed form", "stepping"])
+def test_a_year_of_five_states_on_kibam_takes_less_than_a_second(engine: str) -> None:
     cell = KiBaM(capacity_c=3600.0 * 1.0, available_share=0.6, rate_per_s=1e-4)
-    plan = plan_of(cell)
+    plan, year = plan_of(cell), 365.25 * 86400.0
     start = time.process_time()
-    life = steady(plan).lifetime()
-    assert life.time_s > 365.25 * 86400.0 * 1.1
+    if engine == "stepping":
+        assert simulate(plan, horizon_s=year).events["work"] == year
+    else:
+        assert steady(plan).lifetime().time_s > year * 1.1
     assert time.process_time() - start < 1.0
 
 

@@ -14,6 +14,7 @@ from tinysim.scenario.build import build_plan
 from tinysim.scenario.life import battery_life, load_scenario
 from tinysim.scenario.spec import Scenario
 from tinysim.scenario.steady import steady
+from tinysim.supply.batteries import CircuitCell, IdealCell, KiBaM, PeukertCell
 
 BASE = """\
 name: beacon
@@ -98,9 +99,34 @@ def test_a_fifo_wakes_the_mcu_at_its_watermark() -> None:
     assert dict(plan.always) == {"imu": pytest.approx(6e-6)}
 
 
+CELL = "{model: kibam, capacity: 20 mAh, available_share: 0.6, well_rate: 1.0e-4}"
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind", "capacity_c"),
+    [
+        ("{preset: pl-383562}", IdealCell, 3096.0),
+        ("{preset: pl-383562, model: kibam, stored: 6 month}", KiBaM, 3096.0 * 0.7),
+        ("{preset: pl-383562, model: circuit, usable: 80 %}", CircuitCell, 3096.0 * 0.8),
+        ("{preset: cr2032, model: peukert, temperature: 0 degC}", PeukertCell, 810.0 * 0.789),
+    ],
+)
+def test_a_preset_serves_as_the_model_that_is_asked_for(cell: str, kind: type, capacity_c: float) -> None:
+    built = build_plan(spec_of((CELL, cell))).battery.cell
+    assert type(built) is kind
+    assert built.capacity_c == pytest.approx(capacity_c, rel=1e-3)
+
+
 WRONG = [
+    ((CELL, "{preset: cr2033}"), "line 3, supply.cell.preset: unknown entry 'cr2033' of batteries: did you mean"),
+    ((CELL, "{preset: cr2032, model: kibam}"), "line 3, supply.cell.model: battery cr2032: no sourced figure for"),
+    ((CELL, "{preset: cr2032, temperature: -40 degC}"), "line 3, supply.cell.temperature: capacity_at: 233.15"),
+    ((CELL, "{preset: pl-383562, stored: 9 year}"), "line 3, supply.cell.stored: self-discharge has emptied"),
+    ((CELL, "{model: circuit, capacity: 1 Ah}"), "line 3, supply.cell: model circuit needs a preset"),
+    ((CELL, "{model: ideal, capacity: 1 Ah, temperature: 20 degC}"), "line 3, supply.cell: temperature does not"),
+    (("retained: 0 B", "retaind: 0 B"), "line 11, mcu.sleep.0.retaind: unknown field; did you mean retained?"),
     (("every: 1 s", "every: 1 volt"), "line 15, activities.beat.when.every: '1 volt'"),
-    (("every: 1 s", "evry: 1 s"), "line 15, activities.beat.when.evry: Extra inputs"),
+    (("every: 1 s", "evry: 1 s"), "line 15, activities.beat.when.evry: unknown field; did you mean every?"),
     (("do: run", "do: dance"), "line 17, activities.beat.steps.0: Input tag 'dance'"),
     (("capacity: 20 mAh, ", ""), "line 3, supply.cell: model kibam needs capacity"),
     (("  run: 4 mA\n", ""), "line 16, activities.beat.steps.0: mcu.run"),
@@ -122,7 +148,10 @@ def test_a_wrong_field_is_named_with_its_line(tmp_path: Path, change: tuple[str,
 IMPOSSIBLE = [
     ((("every: 1 s", "every: 6 ms"),), "duty over 100 %.*beat"),
     ((("resistance: 20 ohm", "resistance: 150 ohm"),), "line 14, activities.beat: brown-out at the first pulse"),
-    ((("brownout: 2.0 V", "brownout: 2.0 V\n  max_current: 20 uA"),), "line 7, supply.max_current: the average of"),
+    (
+        (("brownout: 2.0 V", "brownout: 2.0 V\n  max_current: 20 uA"),),
+        "line 3, supply.cell: the average of .* most of it is",
+    ),
     ((("activities:", "watchdog: {timeout: 20 ms, serve: 10 ms}\nactivities:"),), "the watchdog bites: beat keeps"),
 ]
 

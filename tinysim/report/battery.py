@@ -26,10 +26,8 @@ def print_battery(life: BatteryLife, *, level: float = 0.9) -> None:
     totals = make_table("", {"": "left", " ": "left"})
     totals.show_header = False
     totals.add_row("lifetime", f"{in_days(life.lifetime_s)}   {level:.0%} interval {in_days(low)} to {in_days(high)}")
-    totals.add_row(
-        "ends for want of",
-        life.run.cause or f"unknown: the run stopped after {in_days(life.run.time_s)}, closed form from there",
-    )
+    note = "" if life.run.cause else f"   (closed form; events were stepped for {in_days(life.run.time_s)})"
+    totals.add_row("ends for want of", (life.cause or "nothing") + note)
     totals.add_row("mean current", f"{si(life.mean.cell_a, 'A')} from the cell")
     totals.add_row("mean power", f"{si(life.mean.power_w, 'W')} at the rail of {battery.rail_v:g} V")
     totals.add_row("awake", f"{life.mean.busy:.3%} of the time")
@@ -188,10 +186,11 @@ def _draw_tornado(axes: Axes, life: BatteryLife) -> None:
         for end, colour in ((bar.low_s, COLOURS[5]), (bar.high_s, COLOURS[0])):
             axes.barh(n, (end - base) / unit, left=base / unit, color=colour, alpha=1.0 if bar.stated else 0.45)
     axes.axvline(base / unit, color="#333333", linewidth=0.8)
-    labels = [f"{bar.name} ±{bar.half_width:.0%}" for bar in bars]
+    labels = [f"{bar.name} ±{bar.half_width:.0%}{'' if bar.stated else '*'}" for bar in bars]
     axes.set_yticks(range(len(bars)), labels)
-    axes.set(xlabel=f"lifetime [{name}]")
-    axes.set_title("What it depends on (light: input low, pale: not stated)")
+    starred = "" if all(bar.stated for bar in bars) else "    * range not stated, taken as ±10 %"
+    axes.set(xlabel=f"lifetime [{name}]{starred}")
+    axes.set_title("What it depends on (light blue: input low)")
 
 
 def _draw_sample(axes: Axes, life: BatteryLife) -> None:
@@ -202,4 +201,4 @@ def _draw_sample(axes: Axes, life: BatteryLife) -> None:
     axes.axvspan(low / unit, high / unit, color=COLOURS[5], alpha=0.2)
     axes.set(xlabel=f"lifetime [{name}]", yticks=[])
     axes.spines["left"].set_visible(False)
-    axes.set_title(f"{len(life.sample.sample_s)} draws (shaded: 90 % interval)")
+    axes.set_title(f"{len(life.sample.sample_s)} draws, 90 % shaded")

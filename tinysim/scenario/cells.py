@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tinysim.errors import SpecError
+from tinysim.errors import SpecError, TinysimError
 from tinysim.scenario.plan import Battery
 from tinysim.scenario.spec import CellSpec, Supply
 from tinysim.supply.ageing import self_discharge_per_s
@@ -21,7 +21,7 @@ def build_battery(supply: Supply) -> Battery:
     Raises:
         SpecError: a rail that the converter cannot make, or a preset that does not exist.
     """
-    preset = load_battery(supply.cell.preset) if supply.cell.preset is not None else None
+    preset = _preset(supply.cell.preset) if supply.cell.preset is not None else None
     rail = supply.rail or supply.voltage
     converter = supply.converter
     if converter.kind != "buck" and converter.kind != "ldo" and rail != supply.voltage:
@@ -48,13 +48,33 @@ def build_battery(supply: Supply) -> Battery:
     )
 
 
+def _preset(name: str) -> BatterySpec:
+    try:
+        return load_battery(name)
+    except SpecError as error:
+        raise SpecError(f"supply.cell.preset: {error}") from error
+
+
 def _cell(spec: CellSpec, preset: BatterySpec | None) -> Cell:
-    if preset is not None:
-        cell = preset.cell()
-        own = self_discharge_per_s(spec.self_discharge) if spec.self_discharge else cell.self_discharge_per_s
-        return replace(cell, capacity_c=cell.capacity_c * spec.usable, self_discharge_per_s=own)
+    cell = _of_preset(spec, preset) if preset is not None else _of_model(spec)
+    kept = 1.0 - cell.self_discharge_per_s * spec.stored
+    if kept <= 0.0:
+        raise SpecError("supply.cell.stored: self-discharge has emptied the cell by then")
+    return replace(cell, capacity_c=cell.capacity_c * spec.usable * kept)
+
+
+def _of_preset(spec: CellSpec, preset: BatterySpec) -> Cell:
+    try:
+        cell = preset.cell(spec.model or "ideal", temperature_k=spec.temperature)
+    except TinysimError as error:
+        raise SpecError(f"supply.cell.{'temperature' if spec.temperature else 'model'}: {error}") from error
+    own = self_discharge_per_s(spec.self_discharge) if spec.self_discharge else cell.self_discharge_per_s
+    return replace(cell, self_discharge_per_s=own)
+
+
+def _of_model(spec: CellSpec) -> Cell:
     assert spec.capacity is not None
-    size, leak = spec.capacity * spec.usable, self_discharge_per_s(spec.self_discharge)
+    size, leak = spec.capacity, self_discharge_per_s(spec.self_discharge)
     match spec.model:
         case "peukert":
             assert spec.exponent is not None

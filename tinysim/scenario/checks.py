@@ -46,14 +46,15 @@ def _duty(plan: Plan) -> list[Fault]:
 
 def _average(plan: Plan) -> list[Fault]:
     limit = plan.battery.max_current_a
-    mean = steady(plan).cell_a
-    if limit is None or mean <= limit:
+    state = steady(plan)
+    if limit is None or state.cell_a <= limit:
         return []
+    name, most = max(state.current_a.items(), key=lambda item: item[1])
     return [
         Fault(
-            ("supply", "max_current"),
-            f"the average of {_milli(mean)} mA is above the {_milli(limit)} mA that the cell is made for "
-            f"({steady(plan).cell_power_w * 1e3:.4g} mW on average)",
+            ("supply", "cell"),
+            f"the average of {_milli(state.cell_a)} mA ({state.cell_power_w * 1e3:.4g} mW) is above the "
+            f"{_milli(limit)} mA that the cell is made for; most of it is {name!r}, {_milli(most)} mA at the rail",
         )
     ]
 
@@ -75,7 +76,7 @@ def _pulses(plan: Plan) -> list[Fault]:
                 Fault(
                     activity.field,
                     f"brown-out at the first pulse: {label!r} draws {_milli(current)} mA, the cell of "
-                    f"{battery.voltage_v:g} V behind {battery.resistance_ohm:g} ohm sags to {lowest:.3g} V and "
+                    f"{battery.voltage_v:g} V behind {battery.resistance_ohm:g} ohm {_falls(lowest)} and "
                     f"the load needs {battery.brownout_v:g} V (a larger supply.buffer may help)",
                 )
             ]
@@ -125,6 +126,10 @@ def _blocked(activity: Activity, longest: Path, time_s: float) -> str:
         f"{what}: {longest.activity} keeps the MCU for {longest.duration_s:.4g} s, so service takes up to "
         f"{time_s:.4g} s and there are {activity.deadline_s:.4g} s"
     )
+
+
+def _falls(lowest_v: float) -> str:
+    return f"sags to {lowest_v:.3g} V" if lowest_v > 0.0 else "cannot give that"
 
 
 def _milli(current_a: float) -> str:

@@ -82,6 +82,15 @@ class Tally:
             deadline = np.array([limits.get(p.activity, math.inf) for p in self.plan.paths])
             self.late += np.bincount(path[response_s > deadline[path] * (1.0 + 1e-9)], minlength=count)
 
+    def repeat(self, count: int, period_s: float) -> None:
+        """Count equal events of the only path of a plan, one a period."""
+        path = self.plan.paths[0]
+        self.taken[0] += count
+        self.slept_s += count * (period_s - path.duration_s)
+        deadline = self.plan.activities[0].deadline_s
+        if deadline is not None and path.duration_s > deadline * (1.0 + 1e-9):
+            self.late[0] += count
+
     def by_activity(self, counts: NDArray[np.int64]) -> dict[str, int]:
         """Counts of paths added up by activity."""
         out = dict.fromkeys((a.name for a in self.plan.activities), 0)

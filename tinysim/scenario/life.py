@@ -15,7 +15,7 @@ from tinysim.scenario.plan import Plan
 from tinysim.scenario.reader import Origin, read_spec
 from tinysim.scenario.spec import Scenario
 from tinysim.scenario.steady import Steady, steady
-from tinysim.scenario.stepping import Run, simulate
+from tinysim.scenario.stepping import Run, regular_period_s, simulate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +43,11 @@ class BatteryLife:
         return self.run.time_s if self.run.cause else self.mean.lifetime().time_s
 
     @property
+    def cause(self) -> str:
+        """What the cell runs out of; empty if it never does."""
+        return self.run.cause or self.mean.lifetime().cause
+
+    @property
     def miss_share(self) -> dict[str, float]:
         """Share of events that ended after their deadline, for activities that have one."""
         timed = [a.name for a in self.plan.activities if a.deadline_s is not None]
@@ -53,7 +58,7 @@ class BatteryLife:
         low, high = self.sample.interval(level)
         shares = sorted(self.shares().items(), key=lambda item: -item[1])
         eaters = ", ".join(f"{name} {share:.0%}" for name, share in shares[:3] if share >= 0.005)
-        ends = f" It ends for want of {self.run.cause}." if self.run.cause else ""
+        ends = f" It ends for want of {self.cause}." if self.cause else ""
         return (
             f"{self.plan.name}: {in_days(self.lifetime_s)} ({level:.0%} interval {in_days(low)} to {in_days(high)}) "
             f"at {self.mean.cell_a * 1e6:.4g} uA from the cell on average. What eats it: {eaters}.{ends}"
@@ -89,7 +94,7 @@ class BatteryLife:
             "lifetime_days": finite(self.lifetime_s / DAY_S),
             "interval": {"level": level, "lifetime_s": [finite(x) for x in self.sample.interval(level)]},
             "closed_form_lifetime_s": finite(self.mean.lifetime().time_s),
-            "cause": self.run.cause,
+            "cause": self.cause,
             "cell_current_a": self.mean.cell_a,
             "power_w": self.mean.power_w,
             "busy_share": self.mean.busy,
@@ -159,7 +164,7 @@ def battery_life(
         )
     mean = steady(plan)
     events = math.fsum(a.arrivals.rate_hz for a in plan.activities)
-    span = min(horizon_s, _MAX_EVENTS / events)
+    span = horizon_s if regular_period_s(plan) else min(horizon_s, _MAX_EVENTS / events)
     run = simulate(plan, horizon_s=span, seed=seed)
     return BatteryLife(plan, mean, run, lifetimes(plan, runs=runs, seed=seed), tuple(tornado(plan)))
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
 from tinysim.device.library import read_yaml
-from tinysim.errors import SpecError
+from tinysim.errors import SpecError, nearest
 from tinysim.figures import Spec
 
 __all__ = ["Origin", "read_spec"]
@@ -77,7 +77,30 @@ def read_spec(model: type[S], path: str | Path) -> tuple[S, Origin]:
                 field.append(part)
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            message = f"unknown field; {nearest(str(first['loc'][-1]), _fields(model, first['loc'][:-1]))}"
         raise SpecError(f"{origin.place(field)}: {message}{more}") from error
+
+
+def _fields(model: type[Spec], path: Sequence[str | int]) -> list[str]:
+    """Names that a mapping at a path of a validation error may have, from the model's JSON schema."""
+    whole = model.model_json_schema()
+    here = _followed(whole, whole)
+    for part in path:
+        by_tag = here.get("discriminator", {}).get("mapping", {})
+        inside = here.get("items", {}) if isinstance(part, int) else here.get("properties", {}).get(part)
+        here = _followed(whole, {"$ref": by_tag[part]} if part in by_tag else inside or here["additionalProperties"])
+    return list(here.get("properties", ()))
+
+
+def _followed(whole: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    """A node of a JSON schema behind its references; of several types, the one that is not null."""
+    while "$ref" in node or "anyOf" in node:
+        if "anyOf" in node:
+            node = next(option for option in node["anyOf"] if option.get("type") != "null")
+        else:
+            node = whole["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    return node
 
 
 def _is_tag(part: str | int) -> bool:

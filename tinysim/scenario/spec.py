@@ -17,6 +17,7 @@ from tinysim.scenario.units import (
     Coulombs,
     Farads,
     Hertz,
+    Kelvin,
     Ohms,
     PerSecond,
     Seconds,
@@ -24,6 +25,7 @@ from tinysim.scenario.units import (
     Volts,
     quantity,
 )
+from tinysim.supply.battery_spec import BatteryModel
 
 __all__ = [
     "Activity",
@@ -43,12 +45,16 @@ __all__ = [
 
 
 class CellSpec(Spec):
-    """A battery: a preset by name, or a model with its parameters."""
+    """A battery: a preset by name (and perhaps which model of it), or a model with its parameters."""
 
     preset: str | None = None
     """Name of a battery in ``device_specs/batteries``."""
-    model: Literal["ideal", "peukert", "kibam", "rakhmatov"] | None = None
-    """Battery model of `tinysim.supply.batteries`."""
+    model: BatteryModel | None = None
+    """Battery model of `tinysim.supply.batteries`; of a preset, ideal by default. A circuit needs a preset."""
+    temperature: Kelvin | None = None
+    """Of a preset whose capacity is known over temperature ("-10 degC")."""
+    stored: Annotated[float, quantity("s"), Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Time on the shelf before; self-discharge takes its share."""
     capacity: Coulombs | None = None
     """Charge of the full cell ("225 mAh"); alpha of Rakhmatov-Vrudhula."""
     usable: Share = 1.0
@@ -73,18 +79,22 @@ class CellSpec(Spec):
             "kibam": ("available_share", "well_rate"),
             "rakhmatov": ("beta",),
         }
-        if (self.preset is None) == (self.model is None):
-            raise ValueError("give either a preset or a model")
-        if self.model is not None:
+        if self.preset is None and self.model is None:
+            raise ValueError("give a preset or a model")
+        common = {"model", "usable", "self_discharge", "stored"}
+        if self.preset is None:
+            if self.model == "circuit":
+                raise ValueError("model circuit needs a preset, whose open-circuit voltage and resistance it takes")
+            assert self.model is not None
             missing = [n for n in ("capacity", *needed.get(self.model, ())) if getattr(self, n) is None]
             if missing:
                 raise ValueError(f"model {self.model} needs {', '.join(missing)}")
-            known = {"model", "usable", "self_discharge", "capacity", *needed.get(self.model, ())}
+            known = {*common, "capacity", *needed.get(self.model, ())}
         else:
-            known = {"preset", "usable", "self_discharge"}
+            known = {*common, "preset", "temperature"}
         extra = sorted(self.model_fields_set - known)
         if extra:
-            raise ValueError(f"{', '.join(extra)} does not belong to {self.model or 'a preset'}")
+            raise ValueError(f"{', '.join(extra)} does not belong to {'a preset' if self.preset else self.model}")
         return self
 
 

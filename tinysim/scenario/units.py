@@ -15,6 +15,7 @@ __all__ = [
     "Farads",
     "Hertz",
     "Joules",
+    "Kelvin",
     "Ohms",
     "PerSecond",
     "Seconds",
@@ -40,6 +41,7 @@ Volts = Annotated[float, quantity("V"), Field(gt=0, allow_inf_nan=False)]
 Hertz = Annotated[float, quantity("Hz"), Field(gt=0, allow_inf_nan=False)]
 Ohms = Annotated[float, quantity("ohm"), Field(ge=0, allow_inf_nan=False)]
 Watts = Annotated[float, quantity("W"), Field(ge=0, allow_inf_nan=False)]
+Kelvin = Annotated[float, quantity("kelvin"), Field(gt=0, allow_inf_nan=False)]
 Joules = Annotated[float, quantity("J"), Field(ge=0, allow_inf_nan=False)]
 Coulombs = Annotated[float, quantity("C"), Field(ge=0, allow_inf_nan=False)]
 Farads = Annotated[float, quantity("F"), Field(gt=0, allow_inf_nan=False)]

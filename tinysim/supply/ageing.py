@@ -83,7 +83,7 @@ def capacity_at(temperature_k: ArrayLike, *, table_k: ArrayLike, table_share: Ar
     if x.size != y.size or x.size < 2 or np.any(np.diff(x) <= 0):
         raise InputError("capacity_at: table_k must rise and be as long as table_share")
     if np.any(t < x[0]) or np.any(t > x[-1]):
-        raise InputError(f"capacity_at: {t} K outside the table {x[0]:g}..{x[-1]:g} K")
+        raise InputError(f"capacity_at: {float(t.min()):.6g} K outside the table {x[0]:g}..{x[-1]:g} K")
     return np.asarray(np.interp(t, x, y))
 
 

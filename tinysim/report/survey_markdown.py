@@ -12,7 +12,8 @@ __all__ = ["survey_markdown"]
 
 _INTRO = """# A survey's table, tested
 
-*Made by `tinysim reproduce survey-table1 --markdown docs/survey.md`; change the code, not the page.*
+*Made by `tinysim reproduce survey-table1 --markdown docs/survey.md`; change the code, not the page. Device specs and
+calibration: `{specs}`.*
 
 Table 1 of a survey of compressed networks on microcontrollers ({source}) lists sizes, times and
 powers without boards, input sizes or duty cycles. Here each row is predicted on three boards, and then turned round:
@@ -40,7 +41,8 @@ def survey_markdown(document: dict[str, Any]) -> str:
     """The document of `survey_document` as a page."""
     rows = document["claims"]
     source = next(iter(rows.values()))["source"]
-    parts = [_INTRO.format(source=source, about=ABOUT - 1), _boards(document["boards"]), _support(document)]
+    intro = _INTRO.format(source=source, about=ABOUT - 1, specs=document["specs"])
+    parts = [intro, _boards(document["boards"]), _support(document), _again(document)]
     parts += [_network_section(entry, rows[entry["row"]]) for entry in document["networks"]]
     parts += [_ratio_section(document, rows[row]) for row in _RATIO_ROWS]
     return "\n".join([*parts, _edge_tpu(document["edge_tpu"], rows["Edge TPU"])])
@@ -81,6 +83,36 @@ def _boards(boards: Sequence[dict[str, Any]]) -> str:
         for b in boards
     ]
     return _table(header, rows, 3)
+
+
+_AGAIN = """
+## The table again
+
+Does a row hold for its network as published? Which is the largest network of the family that meets size and time, with
+1000 classes or else with 10, and how often may it run within the power?
+
+"""
+
+
+def _again(document: dict[str, Any]) -> str:
+    """The survey's rows on networks, with what would make each true."""
+    cores = [b["core"] for b in document["boards"]]
+    rows = []
+    for entry in document["networks"]:
+        claim = document["claims"][entry["row"]]
+        said = ", ".join(f"{claim[key]}{_CLAIMED[key]}" for key in ("size", "time", "power") if claim[key])
+        named = f"yes: {', '.join(entry['whole'])}" if entry["whole"] else "no"
+        rows.append([entry["row"], said, named, *(_makes_true(entry, core) for core in cores)])
+    return _AGAIN + _table(["row", "claimed", "size and time as named", *cores], rows, 0)
+
+
+def _makes_true(entry: dict[str, Any], core: str) -> str:
+    for key in ("largest_1000_classes", "largest"):
+        for item in entry[key]:
+            p = item["prediction"]
+            if item["core"] == core and p is not None:
+                return f"{p['network']}, up to {_often(p)}"
+    return "nothing of the family"
 
 
 # ---------------------------------------------------------------- rows that name networks
@@ -142,7 +174,10 @@ def _time(p: dict[str, Any]) -> str:
 def _often(p: dict[str, Any]) -> str:
     if p["most_per_second"] is None:
         return "unknown"
-    return f"{p['most_per_second']:.2g} /s" if p["most_per_second"] else "never"
+    rate = p["most_per_second"]
+    if not rate:
+        return "never"
+    return f"{rate:.2g} /s" if rate >= 1 else f"1 in {1 / rate:,.2g} s" if rate > 0.1 else f"1 in {1 / rate:,.0f} s"
 
 
 # ---------------------------------------------------------------- rows that state ratios

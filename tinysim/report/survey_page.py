@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tinysim.device.library import load_device
+from tinysim.device.library import load_device, spec_folder
 from tinysim.network.load import load_network
 from tinysim.report.survey import AUDIO, BOARDS, Board, Finding, Prediction, claims, network_findings, sleep_power_w
 from tinysim.report.survey_ratios import edge_tpu_rows, measured_ratios, predicted_ratios
 
-__all__ = ["survey_document"]
+__all__ = ["specs_fingerprint", "survey_document"]
 
 #: What EfficientNet-Lite's calculations can be compared with.
 _EARLIER = ("mobilenet-v1-1.0-224", "mobilenet-v2-1.0-224")
@@ -21,6 +22,7 @@ def survey_document() -> dict[str, Any]:
     """Claims, predictions, ratios and verdicts as plain data."""
     findings = network_findings()
     return {
+        "specs": specs_fingerprint(),
         "claims": {row: asdict(claim) for row, claim in claims().items()},
         "boards": [_board(board, findings) for board in BOARDS],
         "networks": [
@@ -30,6 +32,7 @@ def survey_document() -> dict[str, Any]:
                 "as_named": [_prediction(p) for p in f.named],
                 "largest": [_largest(board, p) for board, p in f.largest],
                 "largest_1000_classes": [_largest(board, p) for board, p in f.largest_1000],
+                "whole": _whole(f),
                 "verdict": _verdict(f),
             }
             for f in findings
@@ -38,6 +41,12 @@ def survey_document() -> dict[str, Any]:
         "measured_ratios": measured_ratios(),
         "edge_tpu": edge_tpu_rows(),
     }
+
+
+def specs_fingerprint() -> str:
+    """Eight digits that change with any figure of a board, core, runtime or calibration."""
+    files = sorted(p for p in spec_folder().rglob("*") if p.suffix in {".yaml", ".csv"})
+    return hashlib.sha256(b"".join(p.read_bytes().replace(b"\r\n", b"\n") for p in files)).hexdigest()[:8]
 
 
 def _board(board: Board, findings: Sequence[Finding]) -> dict[str, Any]:
@@ -78,11 +87,15 @@ def _verdict(f: Finding) -> list[str]:
     return said + (_always_on(f) if f.claim.row == AUDIO else [])
 
 
+def _whole(f: Finding) -> list[str]:
+    """The networks that fit and meet size and time as named, on some board."""
+    return sorted({p.network for p in f.named if p.fits and p.size_holds and p.time_holds})
+
+
 def _as_named(f: Finding) -> str:
     claim = f.claim
-    whole = sorted({p.network for p in f.named if p.fits and p.size_holds and p.time_holds})
-    if whole:
-        return f"As named, size and time hold for {_join(whole)}."
+    if _whole(f):
+        return f"As named, size and time hold for {_join(_whole(f))}."
     smallest = min(f.named, key=lambda p: p.weights_bytes)
     mine = [p for p in f.named if p.network == smallest.network]
     parts = []
@@ -91,6 +104,8 @@ def _as_named(f: Finding) -> str:
     if claim.latency_s is not None:
         times = [p.latency_s / claim.latency_s for p in mine]
         parts.append(f"{min(times):.1f} to {max(times):.0f} times the time")
+    if not parts:
+        return f"As named, it holds on none of the boards: {smallest.network} does not fit their memories."
     return f"As named, it holds on none of the boards: {smallest.network} takes {_join(parts)}."
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysim.calibrate.layers import is_layer, layer_table
 from tinysim.cost.latency import StackFactors
 from tinysim.deploy.costs import layer_costs
 from tinysim.deploy.deployment import runtime_network
@@ -20,6 +21,7 @@ from tinysim.device.effects import FEATURES, INFERENCE_OVERHEAD_CYCLES, OP_OVERH
 from tinysim.device.library import load_device, load_runtime
 from tinysim.network.graph import Network
 from tinysim.network.load import load_network
+from tinysim.network.table import LayerTable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +33,11 @@ Floats = NDArray[np.float64]
 
 def network_features(network: Network, target: Target) -> Floats:
     """Features of one inference on a target, shape (len(FEATURES),) [cycle]."""
+    return table_features(runtime_network(network, target.runtime).table(), target)
+
+
+def table_features(table: LayerTable, target: Target) -> Floats:
+    """Features of one inference of the layers that run, shape (len(FEATURES),) [cycle]."""
     plain = replace(
         target,
         factors=StackFactors(),
@@ -38,7 +45,6 @@ def network_features(network: Network, target: Target) -> Floats:
         code=replace(target.code, exposure=1.0),
         activations=replace(target.activations, exposure=1.0),
     )
-    table = runtime_network(network, target.runtime).table()
     cycles = layer_costs(table, plain).cycles
     pointwise = table.is_kind("conv2d") & (table.kernel_h == 1) & (table.kernel_w == 1)
     conv = table.is_kind("conv2d", "transpose_conv") & ~pointwise
@@ -63,24 +69,37 @@ def _network(name: str) -> tuple[Network, str]:
     return network, precision_of(network.table())
 
 
+def _precision(name: str) -> str:
+    return precision_of(layer_table(name)) if is_layer(name) else _network(name)[1]
+
+
 @lru_cache(maxsize=4096)
-def _features(network: str, device: str, runtime: str, build: str, clock_hz: float | None) -> tuple[float, ...]:
-    graph, precision = _network(network)
-    target = resolve_target(device, runtime, clock_hz=clock_hz, build=build, precision=precision)
-    return tuple(network_features(graph, target).tolist())
+def _features(
+    network: str, device: str, runtime: str, build: str, clock_hz: float | None, memory: str | None
+) -> tuple[float, ...]:
+    places = {} if memory is None else {"weights_in": memory, "activations_in": memory}
+    target = resolve_target(device, runtime, clock_hz=clock_hz, build=build, precision=_precision(network), **places)
+    if not is_layer(network):
+        return tuple(network_features(_network(network)[0], target).tolist())
+    # A layer is no inference, and a bare kernel no operator of an interpreter either.
+    found = table_features(layer_table(network), target)
+    found[FEATURES.index("inference_overhead")] = 0.0
+    if network.startswith("kernel:"):
+        found[FEATURES.index("op_overhead")] = 0.0
+    return tuple(found.tolist())
 
 
 def row_features(rows: pd.DataFrame) -> Floats:
     """Features of every row, shape (n, len(FEATURES)) [cycle]."""
-    keys = zip(rows["network"], rows["device"], rows["runtime"], rows["build"], _clocks(rows), strict=True)
-    return np.array([_features(*key) for key in keys]).reshape(-1, len(FEATURES))
+    columns = (rows["network"], rows["device"], rows["runtime"], rows["build"], _clocks(rows), _memories(rows))
+    return np.array([_features(*key) for key in zip(*columns, strict=True)]).reshape(-1, len(FEATURES))
 
 
 def row_levels(rows: pd.DataFrame) -> list[dict[str, str]]:
     """Levels of every row: family, stack, precision, build, core, board."""
     named = zip(rows["network"], rows["device"], rows["runtime"], rows["build"], strict=True)
     return [
-        levels_of(load_runtime(runtime), load_device(device), precision=_network(network)[1], build=build)
+        levels_of(load_runtime(runtime), load_device(device), precision=_precision(network), build=build)
         for network, device, runtime, build in named
     ]
 
@@ -97,3 +116,9 @@ def ln_cycles(rows: pd.DataFrame) -> Floats:
 
 def _clocks(rows: pd.DataFrame) -> list[float | None]:
     return [None if mhz is None or mhz != mhz else float(mhz) * 1e6 for mhz in rows["clock_mhz"]]
+
+
+def _memories(rows: pd.DataFrame) -> list[str | None]:
+    if "memory" not in rows:
+        return [None] * len(rows)
+    return [name if isinstance(name, str) and name else None for name in rows["memory"]]

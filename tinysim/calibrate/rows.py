@@ -22,6 +22,7 @@ SUITES = {
     "mlperf-tiny": "mlperf_tiny.csv",
     "edgemark": "edgemark.csv",
     "st-modelzoo": "st_modelzoo.csv",
+    "layers": "layers.csv",
 }
 
 #: column -> (required, meaning)
@@ -32,6 +33,7 @@ COLUMNS = {
     "runtime": (True, "runtime"),
     "build": (False, "what differs from the runtime's usual build: -Os, -Ofast, nofpu, max-performance, min-ram"),
     "clock_mhz": (False, "core clock; the board's by default"),
+    "memory": (False, "memory of weights and activations, by name; the board's by default"),
     "latency_ms": (True, "measured time of one inference"),
     "energy_uj": (False, "measured energy of one inference"),
     "power_mw": (False, "measured power while running"),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tinysim.calibrate.features import ln_cycles, row_features, row_levels
 from tinysim.calibrate.fit import Design, fit_effects
+from tinysim.calibrate.layers import is_layer, layer_table
 from tinysim.calibrate.rows import load_rows
 from tinysim.network.load import load_network
 
@@ -65,11 +66,13 @@ class Dataset:
 
 
 def network_family(name: str) -> str:
-    """The family of a network of the ST model zoo; any other network is its own.
+    """The family of a network of the ST model zoo; any other network, and any shape of a layer, is its own.
 
     >>> network_family("st-mobilenet-v1-0.25-96-c5"), network_family("mlperf-tiny-kws@float32")
     ('mobilenet-v', 'mlperf-tiny-kws')
     """
+    if is_layer(name):
+        return name.partition(":")[2]
     base = name.split("@")[0]
     if base.startswith(("mlperf", "edgemark")):
         return base
@@ -137,7 +140,7 @@ def _by_type(macs: Floats, cycles: Floats, served: NDArray[np.bool_], rows: NDAr
 
 
 def _macs_by_type(name: str) -> tuple[float, ...]:
-    table = load_network(name).table()
+    table = layer_table(name) if is_layer(name) else load_network(name).table()
     pointwise = table.is_kind("conv2d") & (table.kernel_h * table.kernel_w == 1)
     conv = table.is_kind("conv2d", "transpose_conv") & ~pointwise
     masks = (conv, pointwise, table.is_kind("depthwise_conv2d"), table.is_family("matmul", "recurrent"))

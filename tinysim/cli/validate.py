@@ -10,7 +10,7 @@ __all__ = ["command"]
 
 
 @click.command("validate")
-@click.option("--suite", "-s", multiple=True, help="mlperf-tiny, edgemark or st-modelzoo; all by default.")
+@click.option("--suite", "-s", multiple=True, help="mlperf-tiny, edgemark, st-modelzoo or layers; all by default.")
 @click.option("--split", multiple=True, help="cell, network or board; all by default.")
 @json_option
 def command(suite: tuple[str, ...], split: tuple[str, ...], as_json: bool) -> None:

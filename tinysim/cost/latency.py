@@ -22,6 +22,9 @@ __all__ = ["CpuCycles", "MemoryPath", "StackFactors", "cpu_cycles", "stall_cycle
 Floats = NDArray[np.float64]
 Real = float | Floats
 
+#: loops of a kernel with what they call, at most; a cache that holds them hides the code's memory
+KERNEL_CODE_BYTES = 4096
+
 
 @dataclass(frozen=True)
 class MemoryPath:
@@ -98,6 +101,21 @@ def work_factor(table: LayerTable, factors: StackFactors) -> Floats:
     return np.where(table.is_family("matmul", "recurrent"), factors.matmul, work)
 
 
+def uncached_code(cache_bytes: Real) -> Floats:
+    """Share of a kernel's loop code that an instruction cache does not hold.
+
+    share = clip(code / cache - 1, 0, 1), code = `KERNEL_CODE_BYTES`; 1 without a cache. cache_bytes [B], broadcasts.
+    Source: as `tinysim.cost.traffic.cache_misses`, for code that is run again and again.
+
+    >>> [uncached_code(kib * 1024.0).item() for kib in (0, 1, 4, 16)]
+    [1.0, 1.0, 0.0, 0.0]
+    """
+    cache = np.asarray(cache_bytes, dtype=np.float64)
+    ratio = KERNEL_CODE_BYTES / np.where(cache > 0, cache, 1.0) - 1.0
+    share: Floats = np.clip(ratio, 0.0, 1.0)
+    return share
+
+
 def cpu_cycles(
     table: LayerTable,
     counts: Counts,
@@ -116,15 +134,16 @@ def cpu_cycles(
     (n,) [cycle]. `priced`: mask of the layers that run (False: folded away by the compiler). Parameters may carry a
     leading axis of shape (k, 1); the result then has shape (k, n).
 
-    Stalls: weights by missed lines; code by taken branches, each of which may leave the fetched line; activations by
-    their read and written bytes.
+    Stalls: weights by missed lines; code by taken branches, each of which may leave the fetched line, unless a cache
+    holds the loops; activations by their read and written bytes.
     """
     runs = np.ones(len(table), dtype=bool) if priced is None else priced
     work = work_factor(table, factors)
     missed = cache_misses(
         traffic.weight_read_bytes, footprint_bytes=table.weight_bytes, cache_bytes=weights.cache_bytes
     )
-    fetch = counts.branches_taken * np.asarray(code.wait_cycles, dtype=np.float64) * code.exposure
+    uncached = uncached_code(code.cache_bytes)
+    fetch = counts.branches_taken * np.asarray(code.wait_cycles, dtype=np.float64) * code.exposure * uncached
     moved = traffic.sram_read_bytes + traffic.sram_write_bytes
     footprint = table.in_bytes + table.out_bytes
     data = cache_misses(moved, footprint_bytes=footprint, cache_bytes=activations.cache_bytes)

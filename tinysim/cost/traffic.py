@@ -21,7 +21,7 @@ Real = float | Floats
 
 #: Output pixels made per reading of the weights: arm_nn_mat_mult_kernel_s8_s16 and arm_nn_mat_mult_nt_t_s8 keep two
 #: columns (CMSIS-NN Source/NNSupportFunctions); the Helium version keeps four; TFLM's reference loops keep one.
-_PIXELS_PER_PASS = {"cmsis-nn": 2, "cmsis-nn-helium": 4}
+_PIXELS_PER_PASS = {"cmsis-nn": 2, "nnom": 2, "cmsis-nn-armclang": 4, "cmsis-nn-helium": 4}
 
 
 @dataclass(frozen=True, eq=False)

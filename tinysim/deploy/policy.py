@@ -38,7 +38,8 @@ ARENA_STYLES = {
     ),
 }
 #: kernel library -> the rules of its scratch memory, for styles that keep it in the arena
-_SCRATCH_RULES = {"cmsis-nn": "cmsis-nn", "tflm-reference": "tflm-reference", "mvp": "cmsis-nn"}
+_CMSIS_NN = ("cmsis-nn", "cmsis-nn-5", "cmsis-nn-armclang", "nnom")
+_SCRATCH_RULES = dict.fromkeys((*_CMSIS_NN, "mvp"), "cmsis-nn") | {"tflm-reference": "tflm-reference"}
 
 
 def arena_policy(target: Target) -> MemoryPolicy:
@@ -61,6 +62,6 @@ def _policy(style: str, library: str, core: str, persistent: bool) -> MemoryPoli
     policy = replace(ARENA_STYLES[style], core=core)
     if policy.kernels == "cmsis-nn":
         policy = replace(policy, kernels=_SCRATCH_RULES.get(library, "tflm-reference"))
-    elif library != "cmsis-nn":
+    elif library not in _CMSIS_NN:
         policy = replace(policy, kernels="none")
     return policy if persistent or policy.persistent != "tflm" else replace(policy, persistent="none")

@@ -145,6 +145,8 @@ def _resolve(board: Device, runtime: str | None, options: Options) -> Target:
         stack = stack.model_copy(update={"opt": level})
     if "reference" in words:
         stack = stack.model_copy(update={"library": "tflm-reference"})
+    if "armclang" in words and stack.library == "cmsis-nn":
+        stack = stack.model_copy(update={"library": "cmsis-nn-armclang"})
     clock = board.clock.si if options.clock_hz is None else options.clock_hz
     if not 0 < clock <= board.clock.si * 1.001:
         raise SpecError(

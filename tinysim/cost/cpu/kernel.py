@@ -34,6 +34,8 @@ PATHS = {
     "cortex-m7": "dsp",
     "cortex-m33": "dsp",
     "cortex-m55": "mve",
+    "xtensa-lx7": "pie-s3",
+    "rv32imafc-esp": "pie-p4",
 }
 
 

@@ -45,12 +45,13 @@ CORES = {
     "cortex-m33": "cortex-m33",
     "cortex-m55": "cortex-m55",
     "cortex-m85": "cortex-m55",
+    "xtensa-lx7": "xtensa-lx7",
+    "rv32imafc-esp": "rv32imafc-esp",
 }
 #: cores on which no library was counted: they run the plain C build, taken to execute what the Cortex-M3 does. Those
 #: without post-increment addressing and conditional execution (RISC-V) execute more: calibrate on measured rows.
 _PLAIN_C = (
-    "rxv2 rxv3 xtensa-lx6 xtensa-lx7 rv32imc rv32imafc rv32imafc-esp andes-d25f andes-d45 gap8-cluster gap9-cluster "
-    "msp430x rh850-g3kh"
+    "rxv2 rxv3 xtensa-lx6 rv32imc rv32imafc andes-d25f andes-d45 gap8-cluster gap9-cluster msp430x rh850-g3kh"
 ).split()
 CORES |= dict.fromkeys(_PLAIN_C, "cortex-m3")
 #: compiler levels; -Ofast differs from -O3 in floating point only. "+dcheck": built without NDEBUG, so that TFLM's
@@ -67,10 +68,12 @@ _INDEXED = frozenset({"AveragePool", "MaxPool", "TransposeConv"})
 _STAND_INS = {
     "cortex-m0plus": ("cortex-m3", "cortex-m4"),
     "cortex-m3": ("cortex-m4",),
-    "cortex-m4": (),
-    "cortex-m7": ("cortex-m4",),
-    "cortex-m33": ("cortex-m4",),
-    "cortex-m55": ("cortex-m33", "cortex-m4"),
+    "cortex-m4": ("cortex-m3",),
+    "cortex-m7": ("cortex-m4", "cortex-m3"),
+    "cortex-m33": ("cortex-m4", "cortex-m3"),
+    "cortex-m55": ("cortex-m33", "cortex-m4", "cortex-m3"),
+    "xtensa-lx7": ("cortex-m3", "cortex-m4"),
+    "rv32imafc-esp": ("cortex-m3", "cortex-m4"),
 }
 
 Table = dict[tuple[str, str, str], tuple[tuple[str, ...], NDArray[np.float64]]]
@@ -82,6 +85,8 @@ def read_table(library: str) -> Table:
     folder = files("tinysim.cost.cpu") / "tables"
     loops: dict[tuple[str, str, str], dict[str, list[float]]] = {}
     for name in (f"{library}.csv", f"{library}_structure.csv"):
+        if not (folder / name).is_file():
+            continue
         lines = (folder / name).read_text(encoding="utf-8").splitlines()
         for row in csv.DictReader(line for line in lines if not line.startswith("#")):
             key = (row["kernel"], row["core"], row["opt"])

@@ -11,7 +11,7 @@ Source: github.com/tensorflow/tflite-micro, tensorflow/lite/micro/kernels and li
 
 from __future__ import annotations
 
-from tinysim.cost.cpu.kernel import Kernel, Rows, Trips, always
+from tinysim.cost.cpu.kernel import Kernel, Mask, Rows, Trips, always, select_for
 
 __all__ = ["CLASS_OF", "KERNELS", "element"]
 
@@ -42,5 +42,14 @@ CLASS_OF = {kind: name for name, kinds in _KINDS.items() for kind in kinds.split
 KERNELS = {name: Kernel("tflm_reference", name, element) for name in _KINDS}
 
 
+BROADCAST = Kernel("tflm_reference", "BroadcastIndex", element)
+
+
 for _name, _kinds in _KINDS.items():
     always("tflm-reference", KERNELS[_name], *_kinds.split())
+
+
+@select_for("tflm-reference", "mul")
+def select_mul(rows: Rows, path: str) -> list[tuple[Kernel, Mask | None]]:
+    """`Mul`, or `BroadcastMul4DSlow`, which computes a 4-d index into both inputs for every element."""
+    return [(KERNELS["Mul"], None), (BROADCAST, (rows.in2_elements > 0) & (rows.in2_elements < rows.out_elements))]

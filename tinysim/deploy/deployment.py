@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tinysim.deploy.costs import LayerCosts, layer_costs
 from tinysim.deploy.flash import FlashUse, flash_use
 from tinysim.deploy.memory import ArenaPlan, plan_arena
+from tinysim.deploy.offload.options import OffloadOptions
 from tinysim.deploy.policy import arena_policy
 from tinysim.deploy.target import Spread, Target, precision_of, resolve_target
 from tinysim.errors import DoesNotFit
@@ -104,12 +105,6 @@ def deploy(
     network: Network,
     device: str | Device | Target,
     runtime: str | None = None,
-    *,
-    offload: str | None = None,
-    accelerator_model: str | None = None,
-    accelerator_system: str | None = None,
-    memory_mode: str = "Shared_Sram",
-    stored_weight_bytes: float | None = None,
     **options: Any,
 ) -> Deployment:
     """Place a network on a device.
@@ -118,18 +113,14 @@ def deploy(
         network: what runs.
         device: name, path, `Device`, or a resolved `Target`.
         runtime: name of a runtime of the device; its first one if None.
-        offload: what goes to the accelerator that the runtime drives: `optimal` (the cheapest partition), `greedy`
-            (all that it supports) or `none`; the runtime's own way if None.
-        accelerator_model: `measured` or, for an Ethos-U, `vela` (the compiler's estimate).
-        accelerator_system: system configuration of the compiler, for `vela`.
-        memory_mode: memory mode of the compiler, for `vela`.
-        stored_weight_bytes: all weights as the accelerator's tools store them, if known.
-        **options: fields of `Options` (clock_hz, weights_in, supply_v, ...).
+        **options: fields of `Options` (clock_hz, weights_in, supply_v, ...) and of `OffloadOptions` (offload,
+            accelerator_model, memory_mode, ...).
 
     Raises:
         UnknownDevice, UnknownRuntime, SpecError: see `resolve_target`; an unknown way of offload, model or mode.
         UnsupportedOperator: an operator that neither the core nor the accelerator runs.
     """
+    accelerator = OffloadOptions.taken_from(options)
     if isinstance(device, Target):
         target = device
     else:
@@ -138,21 +129,10 @@ def deploy(
     table = network.table()
     priced = priced_rows(table, target)
     planned = None
-    asked = (offload, accelerator_model, accelerator_system, stored_weight_bytes)
-    if target.device.accelerator is not None or any(value is not None for value in asked):
+    if target.device.accelerator is not None or accelerator.asked:
         from tinysim.deploy.offload.plan import plan_offload  # most boards never need it
 
-        planned = plan_offload(
-            network,
-            table,
-            target,
-            priced,
-            offload=offload,
-            accelerator_model=accelerator_model,
-            accelerator_system=accelerator_system,
-            memory_mode=memory_mode,
-            stored_weight_bytes=stored_weight_bytes,
-        )
+        planned = plan_offload(network, table, target, priced, accelerator)
     return Deployment(
         network=network,
         target=target,

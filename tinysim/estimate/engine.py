@@ -27,7 +27,8 @@ def estimate(
         device: name, path of a YAML file, `Device` or resolved `Target`.
         runtime: name of a runtime of the device; its first one if None.
         **options: clock_hz, code_in, weights_in, activations_in (see `resolve_target`); offload, accelerator_model,
-            accelerator_system, memory_mode, stored_weight_bytes (see `deploy`).
+            accelerator_system, memory_mode, stored_weight_bytes, accelerator_weight_bits, activation_sparsity (see
+            `OffloadOptions`).
 
     Raises:
         NetworkError, UnsupportedOperator, UnknownNetwork: the model cannot be read.

@@ -367,6 +367,7 @@ class Estimate:
             "handover_cycles": int(offload.handover_cycles.sum()),
             "fallback": {str(op): reason for op, reason in offload.fallback.items()},
             "energy_by_level_j": self.energy_by_level,
+            "sram_used_bytes": offload.sram_used_bytes,
         }
 
     def __repr__(self) -> str:

@@ -78,6 +78,36 @@ def yolo_v8n(size, classes=1):
     return layers
 
 
+def ultraface_slim(height, width):
+    """UltraFace slim (github.com/Linzaer/Ultra-Light-Fast-Generic-Face-Detector-1MB, vision/ssd/mb_tiny_fd.py)."""
+    layers, heads = [], []
+
+    def conv(at, in_c, out_c, *, kernel=1, stride=1, depthwise=False):
+        after = tuple(-(-side // stride) for side in at)
+        layer = op("depthwise_conv2d" if depthwise else "conv2d", 1, in_c, out_c, kernel=kernel, stride=stride)
+        layers.append(layer | dict(zip(("in_h", "in_w", "out_h", "out_w"), (*at, *after), strict=True)))
+        return after
+
+    def separable(at, in_c, out_c, stride=1):
+        return conv(conv(at, in_c, in_c, kernel=3, stride=stride, depthwise=True), in_c, out_c)
+
+    at = conv((height, width), 3, 16, kernel=3, stride=2)
+    at = separable(separable(separable(at, 16, 32), 32, 32, 2), 32, 32)
+    at = separable(at, 32, 64, 2)
+    for channels, anchors, repeats in ((64, 3, 3), (128, 2, 2), (256, 2, 1)):
+        for _ in range(repeats):
+            at = separable(at, channels, channels)
+        heads.append((at, channels, anchors))
+        at = separable(at, channels, 2 * channels, 2) if channels < 256 else at
+    last = separable(conv(at, 256, 64), 64, 256, 2)
+    for place, channels, anchors in heads:
+        for values in (4, 2):
+            separable(place, channels, anchors * values)
+    for values in (4, 2):
+        conv(last, 256, 3 * values, kernel=3)
+    return layers
+
+
 def _simplenet(widths, tail, *, residual=()):
     """SimpleNet of ai8x-training on 32 x 32 x 3: ten layers of 3 x 3, pooled before some, and a tail of four."""
     sizes = (32, 32, 32, 32, 16, 16, 16, 8, 8, 4)
@@ -128,6 +158,8 @@ def layers_of(name):
     """Columns of a network of the zoo or of this file."""
     if name.startswith("yolov8n"):
         rows = yolo_v8n(int(name.split("-")[1]))
+    elif name.startswith("ultraface-slim"):
+        rows = ultraface_slim(*(int(side) for side in reversed(name.split("-")[2].split("x"))))
     elif name in OTHERS:
         rows = OTHERS[name]
     else:

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from tinysim.cost.accelerator.ethos.estimate import (
     encoded_weight_bytes,
     estimate_vela,
-    live_tensor_bytes,
-    staging_bytes,
 )
 from tinysim.cost.accelerator.ethos.lowering import lower
+from tinysim.cost.accelerator.ethos.memory import sram_used_bytes
 from tinysim.cost.accelerator.ethos.supported import ethos_supported
 from tinysim.cost.accelerator.ethos.systems import MEMORY_MODES, list_systems, load_system
 from tinysim.cost.accelerator.spec import list_accelerators, load_accelerator
@@ -36,31 +35,19 @@ def estimate(model, accel, system_config, memory_mode, encoded_total):
     table, hardware = layers(model), load_accelerator(accel).vela
     columns = {name: table[name].to_numpy() for name in ["kind", *SHAPES, "sparse_2_4"]}
     ops = lower(chains=hardware.family == "u85", **columns)
+    # Only the total is printed; share it out as our own encoding of the model's weights does, else by their number.
     weights = np.bincount(ops.layer, weights=ops.weight_elements, minlength=len(table))
-    # Only the total of the encoded weights is printed; share it out by the number of weights.
+    rice = table.rice_bytes.fillna(0).to_numpy()
+    weights = np.where(weights > 0, rice, 0) if rice.any() else weights
     encoded = np.ceil(weights * encoded_total / max(weights.sum(), 1) / 16) * 16
     system, _ = load_system(system_config, memory_mode)
     return estimate_vela(hardware, system, weight_bytes=encoded.astype(int), **columns)
 
 
-def live_bytes(model, result, spilled):
-    """Feature maps alive at each pass: produced, and still to be read; element-wise results overwrite an input."""
-    table, ops = layers(model), result.ops
-    into, out = live_tensor_bytes(ops)
-    steps = range(len(table))
-    last = np.searchsorted(ops.layer, np.arange(len(table)), side="right") - 1
-    first = np.minimum(np.searchsorted(ops.layer, np.arange(len(table))), last)
-    joined = ops.chained[first]  # runs in the pass before: the tensor between the two is never stored
-    step = np.cumsum(~joined) - 1
-    size = {-1: 0 if spilled else into[first[0]]} | {i: out[last[i]] for i in steps}
-    size |= {i - 1: 0 for i in steps if joined[i]} | ({len(table) - 1: 0} if spilled else {})
+def sram_kib(model, result, spilled):
+    table = layers(model)
     reads = [[int(x) for x in str(r).split(";")] if isinstance(r, str) else [i - 1] for i, r in enumerate(table.inputs)]
-    made = {-1: 0} | {i: step[i] for i in steps}
-    until = {t: max([step[i] for i in steps if t in reads[i]], default=made[t]) for t in size}
-    live = np.array([sum(size[t] for t in size if made[t] <= s <= until[t]) for s in range(step[-1] + 1)])[step]
-    for i in np.flatnonzero((table.kind == "add") & ~joined & (table.layer < len(table) - 1)):
-        live[i] -= max([min(size[t], size[i]) for t in reads[i] if until[t] == step[i]], default=0)
-    return live[ops.layer]
+    return sram_used_bytes(result, reads, layers=len(table), spilled=spilled) / 1024
 
 
 @cache
@@ -69,12 +56,11 @@ def comparison():
     rows = []
     for t in TOTALS[::2].itertuples():
         result = estimate(t.model, t.accel, t.system_config, t.memory_mode, t.total_npu_encoded_weights)
-        live = live_bytes(t.model, result, "Dedicated" in t.memory_mode)
         rows.append(
             {
                 "npu": result.npu_cycles.sum(),
                 "total": result.op_cycles.sum(),
-                "sram_kib": staging_bytes(live, result.buffering).max() / 1024,
+                "sram_kib": sram_kib(t.model, result, "Dedicated" in t.memory_mode),
                 "flash": result.memory_cycles.get("off_chip_flash", np.zeros(1)).sum(),
                 "index": t.Index,
             }
@@ -94,7 +80,7 @@ def test_every_row_is_priced():
 
 def test_npu_cycles():
     frame = comparison()
-    assert error(frame.npu, frame.npu_cycles).mean() <= 0.015
+    assert error(frame.npu, frame.npu_cycles).mean() <= 0.0085
     per_family = error(frame.npu, frame.npu_cycles).groupby(frame.accel.str[:9]).mean()
     assert (per_family <= 0.03).all()
 
@@ -107,14 +93,15 @@ def test_npu_cycles_are_equal_where_no_weight_is_copied():
 
 def test_total_cycles():
     frame = comparison()
-    assert error(frame.total, frame.total_cycles).mean() <= 0.02
+    assert error(frame.total, frame.total_cycles).mean() <= 0.008
 
 
 def test_sram_used():
-    frame = comparison()[lambda f: f.model != "softmax_c100"]  # one operator, whose temporaries are not counted here
+    frame = comparison()
     exact = frame[frame.memory_mode == "Sram_Only"]
     assert (error(exact.sram_kib, exact.sram_used_kib) <= 0.10).all()
-    assert np.mean(error(frame.sram_kib, frame.sram_used_kib) <= 0.10) >= 0.93
+    assert np.mean(error(frame.sram_kib, frame.sram_used_kib) <= 0.10) >= 0.96
+    assert error(frame.sram_kib, frame.sram_used_kib).mean() <= 0.075
     assert error(frame.sram_kib, frame.sram_used_kib).median() == 0
 
 

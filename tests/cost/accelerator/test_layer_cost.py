@@ -150,8 +150,10 @@ def test_bit_serial_arrays_take_a_pass_per_weight_bit():
     layer = {"kind": ["conv2d"], "in_h": 12, "in_w": 12, "in_c": 16, "out_h": 12, "out_w": 12, "out_c": 32}
     layer |= {"kernel_h": 3, "kernel_w": 3}
     spec = load_accelerator("gap9-ne16")
-    four, eight = (layer_cost(spec, weight_bits=bits, **layer).compute_cycles[0] for bits in (4, 8))
-    assert eight == pytest.approx(2 * four)
+    two, four, eight = (layer_cost(spec, weight_bits=bits, **layer).compute_cycles[0] for bits in (2, 4, 8))
+    # 16 blocks of 3 x 3 outputs and 32 channels: a channel per cycle and bit, 45 cycles to load and 42 to store.
+    assert (eight, four) == (16 * (32 * 8 + 45 + 42), 16 * (32 * 4 + 45 + 42))
+    assert eight - four == 2 * (four - two)
 
 
 def test_weights_that_do_not_fit_stream_from_the_next_memory():

@@ -5,13 +5,14 @@ import pandas as pd
 import pytest
 from fitting import fit, left_out_errors, predicted
 from networks import DATA, stacked, with_stored_weights
+from scipy.optimize import nnls
 
 from tinysim.cost.accelerator.ethos.estimate import estimate_vela
 from tinysim.cost.accelerator.ethos.systems import load_system
 from tinysim.cost.accelerator.layer_cost import layer_cost, network_cost
 from tinysim.cost.accelerator.machine import machine_of
 from tinysim.cost.accelerator.spec import load_accelerator
-from tinysim.cost.accelerator.work import supported
+from tinysim.cost.accelerator.work import supported, work_of
 
 MEASURED = pd.read_csv(DATA / "measured.csv", keep_default_na=False, na_values={"energy_uj": [""]})
 N6 = pd.read_csv(DATA / "n6_measured.csv")
@@ -71,8 +72,8 @@ LEFT_OUT = [
     ("gap8-cluster", {}, [*GAP8, "l3__bytes_per_cycle", "setup_cycles"], 21, 0.07),
     ("max78002", {"clock_mhz": lambda c: c >= 100}, ["convolution__position_cycles"], 9, 0.06),
     ("nxp-neutron-n1-16", {}, ["setup_cycles"], 3, 0.15),
-    ("syntiant-ndp120", {"note": lambda n: n == "v1.0"}, ["utilization"], 3, 0.18),
-    ("gap9-ne16", {}, ["utilization"], 3, 0.25),
+    ("syntiant-ndp120", {"note": lambda n: n == "v1.0"}, ["setup_cycles"], 3, 0.035),
+    ("gap9-ne16", {}, ["setup_cycles"], 3, 0.075),
     ("coral-edge-tpu", {}, ["host_link__bytes_per_cycle", "systolic__utilization"], 15, 0.21),
 ]  # fmt: skip
 
@@ -168,34 +169,65 @@ def test_gap8_layers_left_out():
     assert np.abs(errors).mean() <= 0.125
 
 
-def test_ethos_u65_of_the_imx93_is_slower_than_its_compiler_says():
-    """Silicon disagrees with the compiler's estimate; two networks are too few to fit more than that."""
-    hardware = load_accelerator("ethos-u65-256").vela
-    system, clock_hz = load_system("Ethos_U65_High_End", "Dedicated_Sram")
-    rows = rows_of("ethos-u65-256")
+#: Encoded weights of the published models, as the compiler prints them.
+ENCODED = {"mlperf-tiny-ic": 74_576, "mlperf-tiny-ad": 184_656}
+
+
+def test_ethos_u65_of_the_imx93_without_the_network():
+    """Silicon disagrees with the compiler's estimate by one factor, the same for three networks of 57 us to 2 ms."""
+    spec = load_accelerator("imx93-ethos-u65")
+    system, clock_hz = load_system("Ethos_U65_High_End", spec.memory_mode)
+    rows, ratios = rows_of("ethos-u65-256"), []
     for network, milliseconds in zip(rows.network, rows.latency_ms, strict=True):
         columns = stacked([network])
-        result = estimate_vela(hardware, system, **{name: columns[name] for name in SHAPE})
-        assert 1.5 < milliseconds / 1e3 / (result.op_cycles.sum() / clock_hz) < 3.5
+        plain = work_of(**columns).weight_bytes
+        encoded = plain * ENCODED.get(network, plain.sum()) / plain.sum()
+        result = estimate_vela(spec.vela, system, weight_bytes=encoded, **{name: columns[name] for name in SHAPE})
+        ratios.append(milliseconds / 1e3 / (result.op_cycles.sum() / clock_hz))
+    logs = np.log(ratios)
+    left_out = [np.exp(np.delete(logs, i).mean() - logs[i]) - 1 for i in range(3)]
+    assert len(rows) == 3
+    assert np.abs(left_out).mean() <= 0.105
+    assert np.exp(logs.mean()) == pytest.approx(spec.silicon_ratio.si, rel=0.005)
 
 
 ENERGY = [
-    ("gap8-cluster", {"group": lambda g: g != "dory"}, 21, 0.06),
-    ("max78002", {"clock_mhz": lambda c: c >= 100, "note": lambda n: n.str.contains("1.0 V")}, 7, 0.10),
-    ("silabs-mvp", {"note": lambda n: n.str.contains("v4")}, 3, 0.02),
-    ("syntiant-ndp120", {"note": lambda n: n == "v1.0"}, 3, 0.06),
-    ("gap9-ne16", {}, 3, 0.15),
+    # accelerator, rows, whether its energy follows the multiply-accumulates, count, mean absolute error left out
+    ("gap8-cluster", {"group": lambda g: g != "dory"}, True, 21, 0.06),
+    ("max78002", {"clock_mhz": lambda c: c >= 100, "note": lambda n: n.str.contains("1.0 V")}, True, 7, 0.115),
+    ("silabs-mvp", {"note": lambda n: n.str.contains("v4")}, True, 3, 0.07),
+    ("gap9-ne16", {}, True, 3, 0.02),
+    ("syntiant-ndp120", {"note": lambda n: n == "v1.0"}, False, 3, 0.17),
 ]
 
 
-@pytest.mark.parametrize(("name", "conditions", "count", "error"), ENERGY, ids=[row[0] for row in ENERGY])
-def test_energy_as_shipped(name, conditions, count, error):
-    rows = rows_of(name, **conditions)
+def energy_parts(name, rows):
+    """Energy of each row at its own clock: as shipped, and per watt of active power and joule of a MAC."""
     spec, columns, _ = prepared(name, rows)
-    cost = network_cost(machine_of(spec).vary(clock_hz=rows.clock_mhz.to_numpy() * 1e6), **columns)
-    energy = np.diagonal(cost.energy_j)  # each row at its own clock
+    machine = machine_of(spec).vary(clock_hz=rows.clock_mhz.to_numpy() * 1e6)
+
+    def energy(**numbers):
+        return np.diagonal(network_cost(machine.vary(**numbers), **columns).energy_j)
+
+    nothing = energy(mac_energy_j=0.0, active_power_w=0.0)
+    parts = [energy(mac_energy_j=m, active_power_w=p) - nothing for m, p in ((0.0, 1.0), (1.0, 0.0))]
+    return energy(), nothing, np.stack(parts, axis=1)
+
+
+@pytest.mark.parametrize(("name", "conditions", "macs", "count", "error"), ENERGY, ids=[row[0] for row in ENERGY])
+def test_energy_of_networks_left_out(name, conditions, macs, count, error):
+    rows = rows_of(name, **conditions)
+    measured = rows.energy_uj.to_numpy() * 1e-6
+    shipped, rest, parts = energy_parts(name, rows)
+    parts = parts if macs else parts[:, :1]
+    found = np.empty(len(rows))
+    for network in set(rows.network):
+        out = (rows.network == network).to_numpy()
+        priced = nnls(parts[~out] / measured[~out, None], 1 - rest[~out] / measured[~out])[0]
+        found[out] = parts[out] @ priced + rest[out]
     assert len(rows) == count
-    assert np.abs(energy / (rows.energy_uj * 1e-6) - 1).mean() <= error
+    assert np.abs(found / measured - 1).mean() <= error
+    assert np.abs(shipped / measured - 1).mean() <= max(error, 0.095)
 
 
 def test_a_fit_recovers_the_figures_that_made_the_data():

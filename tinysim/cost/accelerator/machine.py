@@ -14,17 +14,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinysim.cost.accelerator.spec import AXES, Accelerator, Engine
+from tinysim.cost.accelerator.spec import AXES, Accelerator, Unroll
 from tinysim.errors import SpecError, nearest
 from tinysim.figures import Figure
 
-__all__ = ["Machine", "machine_of"]
+__all__ = ["Machine", "lanes", "machine_of"]
 
 Array = npt.NDArray[Any]
 
 
 #: Axes of a field behind those of configurations: engines (and loop axes) or memories; none for the others.
-_ENGINE_FIELDS = ("utilization", "setup_cycles", "position_cycles", "output_cycles", "input_cycles", "mac_energy_j")
+_ENGINE_FIELDS = (
+    "utilization", "setup_cycles", "block_cycles", "step_cycles", "position_cycles", "output_cycles", "input_cycles",
+    "mac_energy_j",
+)  # fmt: skip
 _MEMORY_FIELDS = ("size_bytes", "bytes_per_cycle", "latency_cycles", "read_energy_j", "write_energy_j")
 _TAIL = {"unroll": 2} | dict.fromkeys(_ENGINE_FIELDS + _MEMORY_FIELDS, 1)
 
@@ -43,6 +46,10 @@ class Machine:
     """[..., E] share of the mapped peak"""
     setup_cycles: Array
     """[..., E] cycles per operator"""
+    block_cycles: Array
+    """[..., E] cycles per block of outputs"""
+    step_cycles: Array
+    """[..., E] cycles per step of a block"""
     position_cycles: Array
     """[..., E] cycles per output position"""
     output_cycles: Array
@@ -128,8 +135,9 @@ def _si(figure: Figure | None, otherwise: float) -> float:
     return otherwise if figure is None or not figure.known else figure.si
 
 
-def _lanes(engine: Engine) -> list[float]:
-    return [float(getattr(engine.unroll, axis)) for axis in AXES]
+def lanes(unroll: Unroll) -> list[float]:
+    """Elements along each of AXES."""
+    return [float(getattr(unroll, axis)) for axis in AXES]
 
 
 @lru_cache(maxsize=256)
@@ -144,9 +152,11 @@ def machine_of(spec: Accelerator) -> Machine:
     return Machine(
         spec=spec,
         clock_hz=np.array(spec.clock.si),
-        unroll=np.array([_lanes(engine) for engine in engines]),
+        unroll=np.array([lanes(engine.unroll) for engine in engines]),
         utilization=np.array([engine.utilization.si for engine in engines]),
         setup_cycles=np.array([engine.setup.si for engine in engines]),
+        block_cycles=np.array([_si(engine.block_cycles, 0.0) for engine in engines]),
+        step_cycles=np.array([_si(engine.step_cycles, 0.0) for engine in engines]),
         position_cycles=np.array([_si(engine.position_cycles, 0.0) for engine in engines]),
         input_cycles=np.array([_si(engine.input_cycles, 0.0) for engine in engines]),
         output_cycles=np.array([_si(engine.output_cycles, 0.0) for engine in engines]),

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from tinysim.cost.accelerator.ethos.hardware import EthosHardware
@@ -59,6 +60,11 @@ class Unroll(Spec):
     columns: int = Field(default=1, gt=0)
     """Output columns."""
 
+    @property
+    def product(self) -> int:
+        """Multiply-accumulates at once."""
+        return self.out_c * self.in_c * self.taps * self.rows * self.columns
+
 
 class Engine(Spec):
     """An array of multipliers or lanes, the operators it runs, and how much of its peak they reach."""
@@ -69,12 +75,18 @@ class Engine(Spec):
     """Operators it runs, in the names of `LayerTable`."""
     unroll: Unroll
     """Elements of each loop axis done at once; an axis left out is done one by one."""
+    also: tuple[Unroll, ...] = ()
+    """Other ways in which the array can be laid over the loops; each layer takes the fastest."""
+    discards_strided: bool = False
+    """Whether a strided convolution computes the outputs between the strides as well and drops them."""
     dataflow: Dataflow = "output_stationary"
     """Operand that stays in the array while the others stream through it."""
     source: str = Field(min_length=1)
     """Key of the source of shape, operators and limits."""
     where: str
     """Place in the source."""
+    skips: tuple[Literal["weights", "activations"], ...] = ()
+    """Operands whose zeros cost neither a step nor energy."""
     weight_bits: tuple[int, ...] = (8,)
     """Widths of weights it takes."""
     activation_bits: tuple[int, ...] = (8,)
@@ -93,6 +105,12 @@ class Engine(Spec):
     """Cycles per input element before its use: layout change, im2col."""
     position_cycles: Annotated[Figure, in_unit("cycle")] | None = None
     """Cycles per output position (row and column) before its sums: pointers, window, pipeline."""
+    block: Unroll | None = None
+    """Elements of each loop axis in a block: outputs that are summed up together, and inputs of one step to them."""
+    block_cycles: Annotated[Figure, in_unit("cycle")] | None = None
+    """Cycles per block of outputs beside its sums: scaling, store, start of the next."""
+    step_cycles: Annotated[Figure, in_unit("cycle")] | None = None
+    """Cycles per step of a block beside its sums: load of its inputs, pipeline."""
     weights_from: str | None = None
     """Memory whose ports feed weights to the array, if it is modelled."""
     activations_from: str | None = None
@@ -103,8 +121,7 @@ class Engine(Spec):
     @property
     def macs_per_cycle(self) -> int:
         """Multiply-accumulates per cycle at full use."""
-        lanes = self.unroll
-        return lanes.out_c * lanes.in_c * lanes.taps * lanes.rows * lanes.columns
+        return self.unroll.product
 
     @property
     def operand_bytes(self) -> dict[str, float]:
@@ -121,6 +138,16 @@ class Engine(Spec):
     @classmethod
     def _known(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
         return _checked(kinds)
+
+    @model_validator(mode="after")
+    def _blocks(self) -> Engine:
+        if self.block is None and (self.block_cycles is not None or self.step_cycles is not None):
+            raise ValueError("block: needed to count what block_cycles and step_cycles are spent on")
+        most = self.macs_per_cycle
+        for i, other in enumerate(self.also):
+            if other.product > most:
+                raise ValueError(f"also.{i}: {other.product} multipliers, the array of unroll has {most}")
+        return self
 
 
 def _checked(kinds: tuple[str, ...]) -> tuple[str, ...]:
@@ -164,6 +191,15 @@ class LocalMemory(Spec):
         return self.width.si * self.ports * self.clock.si
 
 
+class OperatingPoint(Spec):
+    """A clock and the supply of the logic that it takes."""
+
+    clock: Hertz
+    """Highest clock at this supply."""
+    supply: Annotated[Figure, in_unit("V")]
+    """Supply of the logic, behind any regulator."""
+
+
 class Accelerator(Spec):
     """An accelerator as the cost formulas see it."""
 
@@ -183,8 +219,14 @@ class Accelerator(Spec):
     """Operators that run in the pass of the operator before them, at no cost of their own."""
     start_time: Annotated[Figure, in_unit("s")] | None = None
     """Time per inference before the first and after the last operator: start, interrupt, transfer of the input."""
+    decoder: Literal["golomb_rice", "zero_map"] | None = None
+    """How the weights are encoded: their size then follows from the values that the model carries."""
     decoder_ratio: Annotated[Figure, in_unit("1")] | None = None
     """Weights' bytes in the encoded stream over their plain size, where the weights themselves don't tell."""
+    clock_of_core: bool = False
+    """Whether its clock is that of the core: a slower core slows it alike."""
+    points: tuple[OperatingPoint, ...] = ()
+    """Clocks and supplies, rising; between them the supply is interpolated. Its energies hold at its own clock."""
     active_power: Annotated[Figure, in_unit("W")] | None = None
     """Power while it runs that does not depend on what it computes."""
     driver: Annotated[Figure, in_unit("cycle")] | None = None
@@ -195,6 +237,10 @@ class Accelerator(Spec):
     """ln(measured / predicted) of rows predicted by figures that were fitted without them."""
     residuals_of: str = ""
     """Which rows."""
+    silicon_ratio: Annotated[Figure, in_unit("1")] | None = None
+    """Measured time over the compiler's estimate, for an Ethos-U whose silicon was timed (`model: measured`)."""
+    memory_mode: str = "Shared_Sram"
+    """Memory mode of the compiler, unless another is asked for."""
     vela: EthosHardware | None = None
     """Parameters of the compiler's estimate (`model: vela`)."""
     systems: tuple[str, ...] = ()
@@ -216,6 +262,11 @@ class Accelerator(Spec):
         for kind in ("weights", "activations"):
             if not any(kind in m.holds and m.role == "store" for m in self.memories):
                 raise ValueError(f"memories: no store holds {kind}")
+        clocks = [point.clock.si for point in self.points]
+        if clocks != sorted(clocks):
+            raise ValueError("points: clocks must rise")
+        if self.silicon_ratio is not None and self.vela is None:
+            raise ValueError("silicon_ratio: of a compiler's estimate, and vela is missing")
         for i, engine in enumerate(self.engines):
             for what, feeder in (("weights", engine.weights_from), ("activations", engine.activations_from)):
                 if feeder is not None:
@@ -234,6 +285,14 @@ class Accelerator(Spec):
             raise ValueError(
                 f"{path}: the array takes {needed:g} B of {what} per cycle, {feeder!r} delivers {delivered:g}"
             )
+
+    def energy_scale(self, clock_hz: float) -> float:
+        """Energy at a clock over that at its own: the square of the supplies' ratio, 1 without `points`."""
+        if not self.points:
+            return 1.0
+        clocks, supplies = ([p.clock.si for p in self.points], [p.supply.si for p in self.points])
+        here, own = np.interp([clock_hz, self.clock.si], clocks, supplies)
+        return float((here / own) ** 2)
 
     def memory(self, name: str) -> LocalMemory:
         """A memory by name."""

@@ -23,7 +23,7 @@ Array = npt.NDArray[Any]
 _COLUMNS: dict[str, float | None] = {
     "in_h": 1, "in_w": 1, "in_c": None, "out_h": 1, "out_w": 1, "out_c": None, "kernel_h": 1, "kernel_w": 1,
     "stride_h": 1, "stride_w": 1, "dilation_h": 1, "dilation_w": 1, "groups": 1, "batch": 1, "in2_elements": 0,
-    "weight_bits": 8, "activation_bits": 8, "network": 0,
+    "weight_bits": 8, "activation_bits": 8, "weight_sparsity": 0.0, "network": 0,
 }  # fmt: skip
 
 _FAMILY = np.array([FAMILY[kind.name] for kind in KINDS])
@@ -88,13 +88,14 @@ def kind_codes(kind: npt.ArrayLike) -> Array:
 def work_of(*, kind: npt.ArrayLike, **columns: npt.ArrayLike) -> Work:
     """Loop extents and operand bytes of each layer.
 
-    kind: operator names; columns: those of `LayerTable`. An element-wise, pooling or moving operator counts one
-    step per output element and window position; a recurrent layer all its gates.
+    kind: operator names; columns: those of `LayerTable`, and activation_sparsity: zeros among each layer's inputs.
+    An element-wise, pooling or moving operator counts one step per output element and window position; a recurrent
+    layer all its gates.
     """
     code = kind_codes(kind)
     c = {
         name: np.broadcast_to(np.asarray(columns.get(name, default), dtype=float), code.shape)
-        for name, default in _COLUMNS.items()
+        for name, default in (_COLUMNS | {"activation_sparsity": 0.0}).items()
     }
     family = _FAMILY[code]
     depthwise = code == KIND_CODE["depthwise_conv2d"]

@@ -63,6 +63,7 @@ def vela_cost(spec: Accelerator, columns: dict[str, Any], system: str | None, me
         "levels": {},
         "memory_cycles": waits,
         "memory_bytes": moved,
+        "compiled": found,
     }
 
 

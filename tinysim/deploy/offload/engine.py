@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysim.cost.accelerator.ethos.estimate import VelaEstimate
 from tinysim.cost.accelerator.ethos.systems import load_system
 from tinysim.cost.accelerator.layer_cost import layer_cost
 from tinysim.cost.accelerator.machine import machine_of
@@ -17,8 +18,9 @@ from tinysim.cost.accelerator.work import columns_of, supported, work_of
 from tinysim.cost.latency import CpuCycles
 from tinysim.cost.traffic import Traffic
 from tinysim.deploy.offload.compiler import vela_cost
+from tinysim.deploy.offload.options import OffloadOptions
 from tinysim.deploy.target import Target
-from tinysim.errors import InputError, SpecError, nearest
+from tinysim.errors import SpecError, nearest
 from tinysim.network.table import LayerTable
 
 __all__ = ["EngineCosts", "Model", "accelerator_of", "engine_costs"]
@@ -54,6 +56,10 @@ class EngineCosts:
     """core cycles per inference outside the layers"""
     start_energy_j: float
     """their energy [J]; not a number if unknown"""
+    compiled: VelaEstimate | None = None
+    """the compiler's view of the layers that can run, if the costs are based on it"""
+    spilled: bool = False
+    """whether the network's input and output lie outside the fast memory"""
 
 
 def accelerator_of(target: Target) -> Accelerator | None:
@@ -67,7 +73,7 @@ def accelerator_of(target: Target) -> Accelerator | None:
 
 def _checked_model(spec: Accelerator, model: str | None) -> Model:
     if model is None:
-        return "vela" if spec.vela is not None and not spec.measured else "measured"
+        return "vela" if spec.vela is not None and spec.silicon_ratio is None else "measured"
     if model not in get_args(Model):
         raise SpecError(f"accelerator_model {model!r}; {nearest(model, get_args(Model))}")
     if model == "vela" and spec.vela is None:
@@ -80,36 +86,50 @@ def engine_costs(
     spec: Accelerator,
     clock_hz: float,
     *,
-    model: str | None = None,
-    system: str | None = None,
-    memory_mode: str = "Shared_Sram",
-    stored_weight_bytes: float | None = None,
+    core_share: float = 1.0,
+    encoded: Floats | None = None,
+    options: OffloadOptions | None = None,
 ) -> EngineCosts:
     """Cost on an accelerator of every layer that it can run.
 
-    table: n layers of one network. clock_hz: clock of the core, in whose cycles costs are given [Hz]. model:
-    `measured` (the description's figures) or `vela` (the compiler's estimate); by default `vela` for an Ethos-U whose
-    silicon nobody measured. system, memory_mode: configuration of the compiler (`list_systems`, `MEMORY_MODES`).
-    stored_weight_bytes: all weights as the tools report them, compressed or padded; if less than their plain size,
-    each layer shrinks alike, if more, each has the same padding.
+    table: n layers of one network. clock_hz: clock of the core, in whose cycles costs are given [Hz]. core_share: that
+    clock over the core's highest; an accelerator on the core's clock slows alike. encoded: weights of each layer as the
+    decoder reads them [byte], not a number where unknown; `stored_weight_bytes` goes before it: if less than their
+    plain size, each layer shrinks alike, if more, each has the same padding. The model is `measured` (the
+    description's figures) or `vela` (the compiler's estimate); by default `vela` for an Ethos-U whose silicon nobody
+    timed. Where it was timed, `measured` is the compiler's estimate times what silicon took longer.
 
     cycles = round(accelerator's cycles * core clock / accelerator's clock), each cause by itself
+    energy = that at the description's clock * (supply / supply)^2, see `Accelerator.energy_scale`
 
     Raises:
         SpecError: an unknown model, configuration or memory mode.
     """
-    chosen = _checked_model(spec, model)
+    options = options or OffloadOptions()
+    chosen = _checked_model(spec, options.accelerator_model)
     columns: dict[str, Any] = columns_of(table)
     if spec.vela is not None:
-        pads = ("pad_top", "pad_bottom", "pad_left", "pad_right", "weight_sparsity")
+        pads = ("pad_top", "pad_bottom", "pad_left", "pad_right")
         columns |= {name: getattr(table, name) for name in pads}
+    if options.accelerator_weight_bits is not None:
+        columns["weight_bits"] = np.full(len(table), options.accelerator_weight_bits)
+    if any(engine.skips for engine in spec.engines):
+        columns["activation_sparsity"] = np.full(len(table), options.activation_sparsity)
     runs, why = supported(spec, **columns)
-    if stored_weight_bytes is not None:
-        columns["encoded_weight_bytes"] = _stored(columns, stored_weight_bytes)
+    if options.stored_weight_bytes is not None:
+        columns["encoded_weight_bytes"] = _stored(columns, options.stored_weight_bytes)
+    elif encoded is not None and np.isfinite(encoded).any():
+        columns["encoded_weight_bytes"] = encoded
     inside = {name: values[runs] for name, values in columns.items()}
-    cost = vela_cost(spec, inside, system, memory_mode) if chosen == "vela" else _described(spec, inside)
-    own_hz = spec.clock.si if system is None or chosen != "vela" else load_system(system, memory_mode)[1]
-    ratio = clock_hz / own_hz
+    system, mode = options.accelerator_system, options.memory_mode or spec.memory_mode
+    by_compiler = chosen == "vela" or spec.silicon_ratio is not None
+    cost = vela_cost(spec, inside, system, mode) if by_compiler else _described(spec, inside)
+    if chosen == "measured" and spec.silicon_ratio is not None:
+        cost = _slowed(cost, spec.silicon_ratio.si)
+    own_hz = spec.clock.si if system is None or not by_compiler else load_system(system, mode)[1]
+    if spec.clock_of_core:
+        own_hz *= core_share
+    ratio, dearer = clock_hz / own_hz, spec.energy_scale(own_hz)
 
     def spread(values: Any) -> Floats:
         full = np.zeros(len(table))
@@ -134,24 +154,31 @@ def engine_costs(
         why=why,
         cycles=CpuCycles(compute, weight_stall, np.zeros(len(table)), stall - weight_stall, overhead),
         traffic=Traffic(*(spread(cost[name]) for name in ("weight_bytes", "read_bytes", "write_bytes"))),
-        energy_j=spread(cost["energy_j"]),
-        level_energy_j={name: spread(values) for name, values in cost["levels"].items()},
+        energy_j=spread(cost["energy_j"]) * dearer,
+        level_energy_j={name: spread(values) * dearer for name, values in cost["levels"].items()},
         port_cycles={name: spread(values) * ratio for name, values in cost["memory_cycles"].items()},
         port_bytes={name: spread(values) for name, values in cost["memory_bytes"].items()},
         start_cycles=int(np.rint(start_s * clock_hz)),
-        start_energy_j=start_s * power_w if start_s else 0.0,
+        start_energy_j=start_s * power_w * dearer if start_s else 0.0,
+        compiled=cost.get("compiled"),
+        spilled="Dedicated" in mode,
     )
 
 
 def _stored(columns: dict[str, Any], total_bytes: float) -> Floats:
     """Stored weights of each layer."""
-    if not 0 < total_bytes < float("inf"):
-        raise InputError(f"stored_weight_bytes must be above 0, got {total_bytes!r}")
     plain = work_of(**columns).weight_bytes
     shrunk: Floats = plain * min(1.0, total_bytes / max(plain.sum(), 1.0))
     padding = max(total_bytes - plain.sum(), 0.0) / max(np.count_nonzero(plain), 1)
     stored: Floats = shrunk + (plain > 0) * padding
     return stored
+
+
+def _slowed(cost: dict[str, Any], ratio: float) -> dict[str, Any]:
+    """The compiler's estimate, all its cycles `ratio` times as long."""
+    longer = ("op_cycles", "compute_cycles", "weight_cycles", "data_cycles")
+    waits = {name: cycles * ratio for name, cycles in cost["memory_cycles"].items()}
+    return cost | {name: cost[name] * ratio for name in longer} | {"memory_cycles": waits}
 
 
 def _described(spec: Accelerator, columns: dict[str, Any]) -> dict[str, Any]:

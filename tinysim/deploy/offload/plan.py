@@ -11,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysim.cost.accelerator.border import INTERRUPT_CYCLES, Border
+from tinysim.cost.accelerator.ethos.memory import sram_used_bytes
 from tinysim.cost.accelerator.spec import Accelerator
+from tinysim.cost.accelerator.weights import encoded_bytes
 from tinysim.deploy.costs import LayerCosts, layer_costs
 from tinysim.deploy.offload.engine import EngineCosts, accelerator_of, engine_costs
+from tinysim.deploy.offload.options import OffloadOptions
 from tinysim.deploy.offload.partition import Flow, best_partition, crossings
 from tinysim.deploy.target import Spread, Target
 from tinysim.errors import SpecError, UnknownRuntime, UnsupportedOperator, nearest
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Offload", "Partition", "network_flow", "plan_offload", "repriced"]
 
 Floats = NDArray[np.float64]
+#: Operators whose constants are weights.
+_WEIGHTED = ("conv2d", "depthwise_conv2d", "fully_connected", "transpose_conv")
 Partition = Literal["optimal", "greedy", "none"]
 
 
@@ -48,6 +53,8 @@ class Offload:
     """core cycles that the runtime spends once per inference"""
     configuration: Mapping[str, Any]
     """options of `engine_costs`: how the accelerator is priced"""
+    reads: tuple[tuple[int, ...], ...]
+    """per operator: the operators whose output it reads"""
 
     @property
     def name(self) -> str:
@@ -66,6 +73,15 @@ class Offload:
         return {op: str(self.engine.why[op]) or "cheaper on the core" for op in left}
 
     @cached_property
+    def sram_used_bytes(self) -> int | None:
+        """Fast memory that the compiler takes for what the accelerator can run; None for others than Ethos-U [byte]."""
+        if self.engine.compiled is None:
+            return None
+        rank = {op: i for i, op in enumerate(np.flatnonzero(self.engine.runs).tolist())}
+        reads = [tuple(rank.get(source, -1) for source in self.reads[op] or (-1,)) for op in rank]
+        return sram_used_bytes(self.engine.compiled, reads, layers=len(rank), spilled=self.engine.spilled)
+
+    @cached_property
     def spread(self) -> Spread:
         """What the intervals of the accelerator's part are made of."""
         spec = self.engine.spec
@@ -81,12 +97,7 @@ def plan_offload(
     table: LayerTable,
     target: Target,
     priced: NDArray[np.bool_],
-    *,
-    offload: str | None = None,
-    accelerator_model: str | None = None,
-    accelerator_system: str | None = None,
-    memory_mode: str = "Shared_Sram",
-    stored_weight_bytes: float | None = None,
+    options: OffloadOptions | None = None,
 ) -> Offload | None:
     """Choose what runs on the accelerator.
 
@@ -95,12 +106,7 @@ def plan_offload(
         table: its rows.
         target: board, runtime and clock.
         priced: rows that run at all.
-        offload: `optimal` (cheapest in cycles), `greedy` (all that the accelerator supports) or `none`; the runtime's
-            way if None.
-        accelerator_model: `measured` or `vela` (see `engine_costs`).
-        accelerator_system: configuration of the compiler, for `vela`.
-        memory_mode: memory mode of the compiler, for `vela`.
-        stored_weight_bytes: all weights as the accelerator's tools store them (see `engine_costs`).
+        options: what the caller said; the way is the runtime's if not said.
 
     Returns:
         None if the runtime drives no accelerator, or nothing is to run there.
@@ -109,27 +115,21 @@ def plan_offload(
         SpecError: an unknown way, model, configuration or mode.
         UnsupportedOperator: an operator that neither engine runs.
     """
-    offload = offload or target.runtime.offload
+    options = options or OffloadOptions()
+    offload = options.offload or target.runtime.offload
     if offload not in get_args(Partition):
         raise SpecError(f"offload {offload!r}; {nearest(offload, get_args(Partition))}")
     spec = accelerator_of(target)
-    options = {
-        "accelerator_model": accelerator_model,
-        "accelerator_system": accelerator_system,
-        "stored_weight_bytes": stored_weight_bytes,
-    }
-    for name, value in options.items():
-        if spec is None and value is not None:
-            raise SpecError(f"{name} {value!r}: {target.runtime.name} drives no accelerator of {target.device.name}")
+    if spec is None:
+        for name, value in options.asked.items():
+            if name not in ("offload", "memory_mode"):
+                raise SpecError(
+                    f"{name} {value!r}: {target.runtime.name} drives no accelerator of {target.device.name}"
+                )
     if spec is None or offload == "none":
         return None
-    configuration: dict[str, Any] = {
-        "model": accelerator_model,
-        "system": accelerator_system,
-        "memory_mode": memory_mode,
-        "stored_weight_bytes": stored_weight_bytes,
-    }
-    engine = engine_costs(table, spec, target.clock_hz, **configuration)
+    configuration: dict[str, Any] = {"encoded": _encoded_bytes(network, spec), "options": options}
+    engine = engine_costs(table, spec, target.clock_hz, core_share=_core_share(target), **configuration)
     core, core_runs = _core_costs(table, target, priced)
     total = np.where(priced, [core.cycles.total, engine.cycles.total], 0.0)
     can = np.array([core_runs | ~priced, engine.runs | ~priced])
@@ -168,6 +168,7 @@ def plan_offload(
         starts=starts,
         core_once_cycles=core_once,
         configuration=configuration,
+        reads=flow.reads,
     )
 
 
@@ -179,10 +180,42 @@ def repriced(
     assert planned is not None, "for deployments with an accelerator"
     changed = replace(
         planned,
-        engine=engine_costs(deployment.table, accelerator or planned.engine.spec, on.clock_hz, **planned.configuration),
+        engine=engine_costs(
+            deployment.table,
+            accelerator or planned.engine.spec,
+            on.clock_hz,
+            core_share=_core_share(on),
+            **planned.configuration,
+        ),
         core=_core_costs(deployment.table, on, deployment.priced)[0],
     )
     return replace(deployment, target=on, offload=changed)
+
+
+def _core_share(target: Target) -> float:
+    """Clock of the core over its highest."""
+    return target.clock_hz / target.device.clock.si
+
+
+def _encoded_bytes(network: Network, spec: Accelerator) -> Floats:
+    """Encoded weights of each operator from their values, or from those that were published of a network of the zoo.
+
+    Not a number where neither is known.
+    """
+    published = network.metadata.get("rice_bits") if spec.decoder == "golomb_rice" else None
+    sizes = np.full(len(network.ops), np.nan)
+    if spec.decoder is None:
+        return sizes
+    for position, op in enumerate(network.ops):
+        weights = [network.tensors[t] for t in op.inputs if t >= 0 and network.tensors[t].is_constant]
+        found = [w.data for w in weights if w.data is not None and w.data.ndim > 1 and w.bits <= 8]
+        if op.kind not in _WEIGHTED:
+            continue
+        if not found and published is not None:
+            sizes[position] = sum(w.elements for w in weights if len(w.shape) > 1) * published / 8
+        elif found:
+            sizes[position] = sum(encoded_bytes(data, spec.decoder) for data in found)
+    return sizes
 
 
 def network_flow(network: Network, border: Border) -> Flow:

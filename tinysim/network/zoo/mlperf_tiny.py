@@ -13,7 +13,7 @@ __all__ = ["anomaly_detection", "image_classification", "keyword_spotting", "str
 _SOURCE = "MLPerf Tiny reference model, github.com/mlcommons/tiny, arXiv:2106.07597"
 
 
-@network("mlperf-tiny-ad", aliases=("ad",), source=f"{_SOURCE}: ToyADMOS autoencoder")
+@network("mlperf-tiny-ad", aliases=("ad",), source=f"{_SOURCE}: ToyADMOS autoencoder", rice_bits=5.35)
 def anomaly_detection(b: Builder) -> int:
     """Deep autoencoder: 640 -> 128 x 4 -> 8 -> 128 x 4 -> 640."""
     x = b.input(1, 640)
@@ -22,7 +22,7 @@ def anomaly_detection(b: Builder) -> int:
     return b.fc(x, 640)
 
 
-@network("mlperf-tiny-ic", aliases=("ic",), source=f"{_SOURCE}: CIFAR-10 ResNet-8")
+@network("mlperf-tiny-ic", aliases=("ic",), source=f"{_SOURCE}: CIFAR-10 ResNet-8", rice_bits=7.48)
 def image_classification(b: Builder) -> int:
     """ResNet-8: three stages of one residual block."""
     x = b.conv(b.input(1, 32, 32, 3), 16, 3, activation="relu")
@@ -37,7 +37,7 @@ def image_classification(b: Builder) -> int:
     return b.softmax(b.fc(b.flatten(b.avg_pool(x, 8)), 10))
 
 
-@network("mlperf-tiny-kws", aliases=("kws",), source=f"{_SOURCE}: Speech Commands DS-CNN")
+@network("mlperf-tiny-kws", aliases=("kws",), source=f"{_SOURCE}: Speech Commands DS-CNN", rice_bits=7.90)
 def keyword_spotting(b: Builder) -> int:
     """DS-CNN small: a 10x4 convolution and four depthwise-separable blocks of 64 channels."""
     x = b.conv(b.input(1, 49, 10, 1), 64, (10, 4), stride=2, activation="relu")
@@ -51,6 +51,7 @@ def keyword_spotting(b: Builder) -> int:
     aliases=("vww",),
     source=f"{_SOURCE}: Visual Wake Words MobileNetV1 0.25, 96x96",
     live="mlperf-tiny-vww-live",
+    rice_bits=1.64,
 )
 def visual_wakewords(b: Builder) -> int:
     """MobileNetV1 0.25 at 96x96 with two classes; all channels live (the reference weights have dead ones)."""
@@ -71,7 +72,12 @@ def _visual_wakewords(b: Builder, widths: tuple[int, ...]) -> int:
     return b.softmax(b.fc(b.flatten(b.avg_pool(x, 3)), 2))
 
 
-@network("mlperf-tiny-sww", aliases=("sww",), source=f"{_SOURCE}: streaming wake word, 1-D depthwise-separable")
+@network(
+    "mlperf-tiny-sww",
+    aliases=("sww",),
+    source=f"{_SOURCE}: streaming wake word, 1-D depthwise-separable",
+    rice_bits=7.80,
+)
 def streaming_wakeword(b: Builder) -> int:
     """1-D DS-CNN over 30 frames of 40 features, unpadded; its last depthwise kernel spans all frames left."""
     x = b.input(1, 30, 1, 40)

@@ -34,13 +34,21 @@ class ZooEntry:
     types: dict[str, Callable[[str], Any]]
     live: str | None = None
     """the same network without the all-zero channels of its published weights, where they have some"""
+    rice_bits: float | None = None
+    """bits of a published weight in Golomb-Rice codes, where the weights were at hand"""
 
 
 _ENTRIES: list[ZooEntry] = []
 
 
 def network(
-    template: str, *, source: str, aliases: tuple[str, ...] = (), names: tuple[str, ...] = (), live: str | None = None
+    template: str,
+    *,
+    source: str,
+    aliases: tuple[str, ...] = (),
+    names: tuple[str, ...] = (),
+    live: str | None = None,
+    rice_bits: float | None = None,
 ) -> Callable[[P], P]:
     """Put a program into the zoo under a name or a template.
 
@@ -61,7 +69,9 @@ def network(
 
     def register(program: P) -> P:
         listed = names if types else (template,)
-        _ENTRIES.append(ZooEntry(template, listed, aliases, program, source, re.compile(pattern), types, live))
+        _ENTRIES.append(
+            ZooEntry(template, listed, aliases, program, source, re.compile(pattern), types, live, rice_bits)
+        )
         return program
 
     return register
@@ -97,9 +107,12 @@ def build_network(name: str) -> Network:
     builder = Builder(label, dtype=dtype or "int8", source=entry.source)
     outputs = entry.program(builder, **parameters)
     built = builder.build(*(outputs if isinstance(outputs, tuple) else (outputs,)))
-    if entry.live is None:
-        return built
-    return replace(built, metadata={**built.metadata, "live": f"{entry.live}@{dtype}" if dtype else entry.live})
+    known: dict[str, Any] = {}
+    if entry.live is not None:
+        known["live"] = f"{entry.live}@{dtype}" if dtype else entry.live
+    if entry.rice_bits is not None and dtype in ("", "int8"):
+        known["rice_bits"] = entry.rice_bits
+    return replace(built, metadata={**built.metadata, **known}) if known else built
 
 
 def network_names() -> list[str]:

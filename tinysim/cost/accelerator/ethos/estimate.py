@@ -80,16 +80,16 @@ def estimate_vela(
 ) -> VelaEstimate:
     """Estimate the layers of one network, in order of execution, from columns of `LayerTable`.
 
-    weight_bytes: encoded size of each layer's weights [byte]; if not given, estimated from weight_sparsity and
-    weight_bits. Other columns: see `lower`.
+    weight_bytes: encoded size of each layer's weights [byte]; where it is not given (or not a number), estimated from
+    weight_sparsity and weight_bits. Other columns: see `lower`.
     """
     ops = lower(kind=kind, chains=hardware.family == "u85", **columns)
     layers = np.atleast_1d(np.asarray(kind)).shape
-    if weight_bytes is None:
-        sparsity, bits = (np.broadcast_to(np.asarray(x), layers)[ops.layer] for x in (weight_sparsity, weight_bits))
-        encoded = encoded_weight_bytes(ops.weight_elements, sparsity=sparsity, bits=bits)
-    else:
-        encoded = np.broadcast_to(np.asarray(weight_bytes), layers)[ops.layer]
+    sparsity, bits = (np.broadcast_to(np.asarray(x), layers)[ops.layer] for x in (weight_sparsity, weight_bits))
+    encoded = encoded_weight_bytes(ops.weight_elements, sparsity=sparsity, bits=bits)
+    if weight_bytes is not None:
+        given = np.broadcast_to(np.asarray(weight_bytes, dtype=float), layers)[ops.layer]
+        encoded = np.where(np.isnan(given), encoded, np.nan_to_num(given)).astype(np.int64)
     ops = replace(ops, weight_bytes=np.where(ops.weight_elements > 0, encoded, 0))
     blocks = choose_blocks_u85(ops, hardware) if hardware.family == "u85" else choose_blocks_u55(ops, hardware)
     buffering = buffer_weights(ops, blocks, hardware, system)

@@ -10,9 +10,9 @@ from tinysim.calibrate.energy import (
     fit_power,
     out_of_fold_power,
     predict_power,
-    validate_energy,
     write_power,
 )
+from tinysim.calibrate.energy_validation import LEVELS, Latencies, validate_energy
 from tinysim.device.library import spec_folder
 from tinysim.device.power_effects import shipped_power_effects, shipped_power_residuals
 
@@ -28,8 +28,15 @@ def effects(rows):
 
 
 @pytest.fixture(scope="module")
-def validation():
-    return validate_energy(splits=("network", "board"), predicted_latency=False).set_index(["split", "model"])
+def validation(rows):
+    return validate_energy(rows, splits=("network", "board"), predicted_latency=False).set_index(["split", "model"])
+
+
+@pytest.fixture(scope="module")
+def end_to_end(rows):
+    """Cells left out of the fits of latency (its shipped residuals) and of power."""
+    found = validate_energy(rows, splits=("cell",)).set_index(["latency", "model"])
+    return found.loc["predicted"]
 
 
 def test_rows_are_measured_and_known(rows):
@@ -42,10 +49,24 @@ def test_left_out_networks_and_boards_meet_the_targets(validation):
     network, board = validation.loc[("network", "effects")], validation.loc[("board", "effects")]
     assert network.mape <= 0.07
     assert board.mape <= 0.20
-    assert 0.8 <= network.coverage_90 <= 1.0
-    assert 0.8 <= board.coverage_90 <= 1.0
+    for split in (network, board):
+        for level in LEVELS:
+            assert split[f"coverage_{level * 100:.0f}"] == pytest.approx(level, abs=0.12)
     assert network.n == 71
     assert board.n == 68, "the RX65N has no data-sheet current"
+
+
+def test_energies_of_left_out_cells_from_predicted_latencies(end_to_end):
+    effects = end_to_end.loc["effects"]
+    assert effects.n == 71
+    assert effects.mape <= 0.12
+    assert effects.mape < end_to_end.loc["power of the board"].mape
+    for level in LEVELS:
+        assert effects[f"coverage_{level * 100:.0f}"] == pytest.approx(level, abs=0.12)
+
+
+def test_shipped_latency_residuals_are_found_for_every_row(rows):
+    assert np.isfinite(Latencies.left_out("cell").of(rows)).all()
 
 
 def test_effects_beat_the_baselines(validation):

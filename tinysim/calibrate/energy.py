@@ -1,4 +1,4 @@
-"""Fit and validate the power of running networks against measured energies.
+"""Fit the power of running networks to measured energies.
 
     ln P = ln reference + effects + ln(1 - g + g * issue)
 
@@ -7,15 +7,18 @@ those of `tinysim.device.power_effects`, and `issue` is the part of the issue sl
 is shrunk: effects to zero, g to 0.1 and to that of other boards; g stays in 0 to 0.5, so every price is positive.
 Robust: beyond 1.5 standard deviations a residual counts linearly (Charbonnier et al., IEEE Trans. Image Processing 6
 (1997) 298), because single published logs are off by 20 %.
+
+``python -m tinysim.calibrate.energy`` fits all rows and rewrites device_specs/calibration/power.csv and
+power_residuals.csv. Run it after a refit of the latency: the predicted cycles tell how much of its time a core waits.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +30,9 @@ from tinysim.deploy.deployment import priced_rows, runtime_network
 from tinysim.deploy.prices import reference_power
 from tinysim.deploy.target import resolve_target
 from tinysim.device.effects import Key
-from tinysim.device.library import load_device
+from tinysim.device.library import load_device, spec_folder
 from tinysim.device.power_effects import PRIOR_SHARE, power_keys, reference_points, sheet_points
 from tinysim.errors import InputError, nearest
-from tinysim.estimate.interval import conformal_factor, energy_factor
 from tinysim.network.load import load_network
 
 if TYPE_CHECKING:
@@ -38,7 +40,16 @@ if TYPE_CHECKING:
 
     from tinysim.device.spec import Device
 
-__all__ = ["PowerRows", "energy_rows", "fit_power", "out_of_fold_power", "validate_energy", "write_power"]
+__all__ = [
+    "SPLITS",
+    "PowerRows",
+    "chip",
+    "energy_rows",
+    "fit_power",
+    "out_of_fold_power",
+    "predict_power",
+    "write_power",
+]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -133,11 +144,11 @@ def energy_rows(suite: str = "mlperf-tiny") -> PowerRows:
         sigma |= acting
         keys.append(tuple(acting))
         sheets.append(bool(sheet_points(board)))
-        chips.append(_chip(board))
+        chips.append(chip(board))
     return PowerRows(table, np.array(reference), np.array(issue), tuple(keys), sigma, np.array(sheets), tuple(chips))
 
 
-def _chip(board: Device) -> str:
+def chip(board: Device) -> str:
     """MCU of a board, without its package: -P bonds out the converter's pins of one chip."""
     return board.soc.split("-")[0]
 
@@ -187,7 +198,7 @@ def fit_power(rows: PowerRows, chosen: Mask | None = None) -> dict[Key, float]:
         scale = -np.sqrt((root + 1.0) / 2.0) / root / NOISE_LN
         return np.vstack([scale[:, None] * by_effect, np.diag(prior)])
 
-    theta = least_squares(residuals, np.zeros(n + 1 + len(boards)), jac=jacobian).x
+    theta = least_squares(residuals, np.zeros(n + 1 + len(boards)), jac=jacobian, method="lm").x
     found = dict(zip(keys, theta[:n].tolist(), strict=True))
     found["mean", "", "instructions"] = _ln_share(theta[n]).item()
     for j, board in enumerate(boards):
@@ -231,92 +242,6 @@ def out_of_fold_power(rows: PowerRows, split: str) -> Floats:
     return np.where(served, power, np.nan)
 
 
-def out_of_fold_latency(rows: PowerRows, split: str) -> Floats:
-    """Latency of every row, the coefficients of all suites fitted without its cell, network or MCU, shape (n,) [s]."""
-    from tinysim.calibrate.fit import fit_effects
-    from tinysim.calibrate.validate import dataset
-
-    data = dataset()
-    chips = np.array([_chip(load_device(device)) for device in data.rows["device"]])
-    groups = chips if split == "board" else data.groups(split)
-    position = {name: i for i, name in enumerate(data.rows["id"])}
-    at = np.array([position[name] for name in rows.table["id"]])
-    start = fit_effects(data.design, data.ln_cycles)
-    ratio = np.full(len(at), np.nan)
-    for group in np.unique(groups[at]):
-        held, served = groups[at] == group, groups != group
-        theta = fit_effects(data.design.rows(served), data.ln_cycles[served], start=start)
-        ratio[held] = (data.design.predict(theta) - data.ln_cycles)[at[held]]
-    latency: Floats = rows.latency_s * np.exp(ratio)
-    return latency
-
-
-def validate_energy(*, splits: Sequence[str] = SPLITS, predicted_latency: bool = True) -> pd.DataFrame:
-    """Errors of predicted energy by split, with measured and with predicted latency, beside those of baselines.
-
-    Columns: split (cell, network, board), latency (measured, predicted), model (effects; power of the board, the mean
-    of its other rows; data sheet current), n, mape, median, p90 [1], coverage of the 90 % interval.
-    predicted_latency: whether to refit the latencies too, which takes minutes.
-
-    Raises:
-        InputError: no such split.
-    """
-    import pandas as pd
-
-    rows = energy_rows()
-    found = []
-    for split in splits:
-        models = {"effects": out_of_fold_power(rows, split)}
-        if split != "board":
-            models["power of the board"] = _mean_power(rows, rows.groups(split))
-        models["data sheet current"] = np.where(rows.sheet, rows.reference_w, np.nan)
-        latencies = {"measured": rows.latency_s}
-        if predicted_latency:
-            latencies["predicted"] = out_of_fold_latency(rows, split)
-        for latency, seconds in latencies.items():
-            for model, power in models.items():
-                covered = None
-                if model == "effects":
-                    covered = _coverage(
-                        np.log(rows.latency_s / seconds), np.log(rows.power_w / power), rows.groups(split)
-                    )
-                score = _score(np.log(rows.energy_j / (power * seconds)), covered)
-                found.append({"split": split, "latency": latency, "model": model} | score)
-    return pd.DataFrame(found)
-
-
-def _mean_power(rows: PowerRows, groups: NDArray[Any]) -> Floats:
-    """Mean power of a board's rows in other groups, at the supply of the row, shape (n,) [W]."""
-    boards = np.array(rows.board)
-    over = rows.power_w / rows.reference_w
-    means = [over[(boards == board) & (groups != group)].mean() for board, group in zip(boards, groups, strict=True)]
-    power: Floats = rows.reference_w * np.array(means)
-    return power
-
-
-def _score(errors: Floats, covered: Floats | None) -> dict[str, Any]:
-    known = errors[~np.isnan(errors)]
-    relative = np.abs(np.exp(-known) - 1.0)
-    return {
-        "n": len(known),
-        "mape": float(relative.mean()),
-        "median": float(np.median(relative)),
-        "p90": float(np.quantile(relative, 0.9)),
-        "coverage_90": math.nan if covered is None else float(np.nanmean(covered)),
-    }
-
-
-def _coverage(latency: Floats, power: Floats, groups: NDArray[Any]) -> Floats:
-    """Whether each row's energy lies in the 90 % interval made from the residuals of the other groups, shape (n,)."""
-    inside = np.full(len(power), np.nan)
-    known = ~np.isnan(power + latency)
-    for i in np.flatnonzero(known):
-        others = known & (groups != groups[i])
-        factor = energy_factor(conformal_factor(latency[others].tolist(), 0.9), power[others].tolist(), 0.9)
-        inside[i] = abs(latency[i] + power[i]) <= math.log(factor)
-    return inside
-
-
 def write_power(folder: Path) -> None:
     """Fit all rows and write `power.csv` and `power_residuals.csv`, tables of device_specs/calibration."""
     rows = energy_rows()
@@ -332,3 +257,7 @@ def write_power(folder: Path) -> None:
             if not math.isnan(error):
                 lines.append(f"{split},{row.device},{row.runtime},{row.network},{error:.4f}")
     (folder / "power_residuals.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_power(spec_folder() / "calibration")

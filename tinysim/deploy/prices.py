@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinysim.cost.accelerator.energy import sram_access
+from tinysim.cost.accelerator.energy import flash_energy_j_per_byte, sram_access
 from tinysim.cost.energy import EnergyPrices, Regulator, leakage_scale, running_power, supply_power
 from tinysim.device.power_effects import (
     instruction_share,
@@ -218,10 +218,14 @@ def _idle_a(board: Device) -> float:
 
 
 def _byte_price(memory: Memory) -> float:
-    """Energy of a byte: the board's figure, or that of an SRAM of its size; 0 for flash, whose share is in the core."""
+    """Energy of a byte: the memory's own figure, that of an SRAM of its size, or that of embedded flash; else 0."""
     if memory.read_energy is not None and memory.read_energy.known:
         return memory.read_energy.si
-    if memory.kind not in ("sram", "tcm") or memory.external or not memory.size.known:
+    if memory.external:
+        return 0.0
+    if memory.kind == "flash":
+        return flash_energy_j_per_byte()
+    if memory.kind not in ("sram", "tcm") or not memory.size.known:
         return 0.0
     access = sram_access(size_bytes=memory.size.si, width_bits=32, node_nm=_NODE_NM)
     return float(access.read_j + access.write_j) / 2 / 4

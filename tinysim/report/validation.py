@@ -14,7 +14,7 @@ from tinysim.calibrate.validate import SPLITS, coverage, dataset, out_of_fold, t
 from tinysim.errors import InputError, nearest
 from tinysim.report.text import console, make_table
 
-__all__ = ["print_validation", "validation"]
+__all__ = ["energy_validation", "print_energy_validation", "print_validation", "validation"]
 
 
 def validation(suites: Sequence[str], splits: Sequence[str]) -> dict[str, Any]:
@@ -78,3 +78,42 @@ def print_validation(result: dict[str, Any]) -> None:
     for row in result["coverage"]:
         intervals.add_row(row["split"], f"{row['level']:.0%}", f"{row['coverage']:.1%}", f"{row['half_width']:.1%}")
     out.print(intervals)
+
+
+def energy_validation(splits: Sequence[str]) -> list[dict[str, Any]]:
+    """Scores of energy by split, latency (measured or predicted) and model, with the coverage of intervals.
+
+    Raises:
+        InputError: no such split.
+    """
+    from tinysim.calibrate.energy import SPLITS as ENERGY_SPLITS
+    from tinysim.calibrate.energy_validation import validate_energy
+
+    for name in splits:
+        if name not in ENERGY_SPLITS:
+            raise InputError(f"unknown split {name!r}; {nearest(name, ENERGY_SPLITS)}")
+    found: list[dict[str, Any]] = json.loads(validate_energy(splits=splits or ENERGY_SPLITS).to_json(orient="records"))
+    return found
+
+
+def print_energy_validation(result: list[dict[str, Any]]) -> None:
+    """Print scores of energy."""
+    number = "right"
+    table = make_table(
+        "",
+        {
+            "left out": "left",
+            "latency": "left",
+            "model": "left",
+            "n": number,
+            "MAPE": number,
+            "median": number,
+            "p90": number,
+        }
+        | {"50 % holds": number, "80 % holds": number, "90 % holds": number},
+    )
+    for row in result:
+        shares = [row[name] for name in ("mape", "median", "p90", "coverage_50", "coverage_80", "coverage_90")]
+        cells = ("" if share is None else f"{share:.1%}" for share in shares)
+        table.add_row(row["split"], row["latency"], row["model"], str(row["n"]), *cells)
+    console().print(table)

@@ -16,7 +16,15 @@ from tinysim.device.library import read_yaml, spec_folder, validated
 from tinysim.errors import SpecError, nearest
 from tinysim.figures import Figure, Spec, in_unit
 
-__all__ = ["SramAccess", "dram_energy_j_per_byte", "fill_energy", "mac_energy_j", "scaled_energy_j", "sram_access"]
+__all__ = [
+    "SramAccess",
+    "dram_energy_j_per_byte",
+    "fill_energy",
+    "flash_energy_j_per_byte",
+    "mac_energy_j",
+    "scaled_energy_j",
+    "sram_access",
+]
 
 Array = npt.NDArray[Any]
 Joule = Annotated[Figure, in_unit("J")]
@@ -41,6 +49,8 @@ class SramAccess(NamedTuple):
 class _Energies(Spec):
     dram: dict[str, Joule]
     """Per bit moved."""
+    embedded_flash: Joule
+    """Per bit read."""
     multiplier: Joule
     """32-bit integer multiplication."""
     adder: Joule
@@ -115,6 +125,15 @@ def dram_energy_j_per_byte(kind: str) -> float:
     if kind not in known:
         raise SpecError(f"unknown DRAM {kind!r}; {nearest(kind, known)}")
     return known[kind].si * 8
+
+
+def flash_energy_j_per_byte() -> float:
+    """Energy of a byte read from embedded flash; only of that order: 0.22 to 2.4 pJ a bit in what is published.
+
+    >>> round(flash_energy_j_per_byte() * 1e12, 2)
+    14.64
+    """
+    return _energies().embedded_flash.si * 8
 
 
 def scaled_energy_j(

@@ -4,18 +4,26 @@ from hypothesis import strategies as st
 
 from tinysim.network.builder import Builder
 from tinysim.network.graph import Network
+from tinysim.network.zoo.tiny import attention, layer_norm
 
 ACTIVATIONS = ("none", "relu", "relu6", "hard_swish")
 
 
 @st.composite
 def networks(draw: st.DrawFn, dtypes: tuple[str, ...] = ("int8", "float32", "int16x8")) -> Network:
-    """A convolutional network with branches, then dense layers, or a recurrent one."""
+    """A convolutional network with branches, then dense layers, or one of sequences: recurrence or attention."""
     b = Builder("made", dtype=draw(st.sampled_from(dtypes)), source="hypothesis")
-    if draw(st.integers(0, 9)) == 0:
+    if draw(st.integers(0, 7)) == 0:
         x = b.input(1, draw(st.integers(1, 6)), draw(st.integers(1, 5)))
-        x = b.recurrent(draw(st.sampled_from(("lstm", "gru"))), x, draw(st.integers(1, 6)))
+        x = b.recurrent(
+            draw(st.sampled_from(("lstm", "gru", "rnn"))), x, draw(st.integers(1, 6)), bias=draw(st.booleans())
+        )
         return b.build(b.fc(b.reshape(x, 1, -1), 3))
+    if draw(st.integers(0, 7)) == 0:
+        heads = draw(st.integers(1, 2))
+        x = b.input(1, draw(st.integers(1, 6)), heads * draw(st.integers(1, 4)))
+        x = b.add(x, attention(b, layer_norm(b, x), heads))
+        return b.build(b.fc(x, draw(st.integers(1, 5)), activation=draw(st.sampled_from(ACTIVATIONS))))
     x = b.input(1, draw(st.integers(3, 12)), draw(st.integers(3, 12)), draw(st.integers(1, 6)))
     for _ in range(draw(st.integers(1, 6))):
         x = draw(st.sampled_from(STEPS))(draw, b, x)

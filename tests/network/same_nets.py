@@ -149,7 +149,8 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 class Onnx:
     """A few lines of ONNX builder."""
 
-    def __init__(self, shape: tuple[Any, ...]) -> None:
+    def __init__(self, shape: tuple[Any, ...], prefix: str = "v") -> None:
+        self.prefix = prefix
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
         self.shape = shape
@@ -164,7 +165,7 @@ class Onnx:
         return name
 
     def op(self, kind: str, *inputs: str, outputs: int = 1, **attrs: Any) -> str:
-        names = [f"v{len(self.nodes)}_{i}" for i in range(outputs)]
+        names = [f"{self.prefix}{len(self.nodes)}_{i}" for i in range(outputs)]
         self.nodes.append(helper.make_node(kind, inputs, names, **attrs))
         return names[0]
 
@@ -248,11 +249,12 @@ def onnx_attention() -> onnx.ModelProto:
     return g.model(g.op("Add", "x", linear(x)))
 
 
-def onnx_signal() -> onnx.ModelProto:
+def onnx_signal(*, norm: bool = True) -> onnx.ModelProto:
     g = Onnx((1, 6, 48))
     x = g.op("Conv", "x", g.weights(16, 6, 3), g.weights(16), pads=[1, 1], kernel_shape=[3])
     one = [g.weights(16) for _ in range(3)] + [g.constant(np.ones(16, np.float32))]
-    x = g.op("MaxPool", g.op("Relu", g.op("BatchNormalization", x, *one)), kernel_shape=[2], strides=[2])
+    x = g.op("Relu", g.op("BatchNormalization", x, *one) if norm else x)
+    x = g.op("MaxPool", x, kernel_shape=[2], strides=[2])
     x = g.op("Relu", g.op("Conv", x, g.weights(16, 1, 5), g.weights(16), group=16))
     x = g.op("Relu", g.op("Conv", x, g.weights(24, 16, 1), g.weights(24)))
     x = g.op("Flatten", g.op("GlobalAveragePool", x))
@@ -269,6 +271,36 @@ ONNX: dict[str, Callable[[], onnx.ModelProto]] = {
     "attention": onnx_attention,
     "signal": onnx_signal,
 }
+
+
+def in_qdq(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same model with QuantizeLinear and DequantizeLinear around every operator, as quantizers write it."""
+    given = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    g = Onnx((), "q")
+    g.initializers = list(model.graph.initializer)
+    scale, zero = (numpy_helper.from_array(np.asarray(v), n) for n, v in (("s", np.float32(0.1)), ("z", np.int8(0))))
+    g.initializers += [scale, zero]
+    real: dict[str, str] = {}
+
+    def dequantized(name: str) -> str:
+        values = given.get(name)
+        if name not in real and values is None:
+            real[name] = g.op("DequantizeLinear", g.op("QuantizeLinear", name, "s", "z"), "s", "z")
+        elif name not in real and values is not None and values.dtype == np.float32 and values.ndim:
+            whole = numpy_helper.from_array(
+                np.ones(values.shape, np.int32 if values.ndim == 1 else np.int8), f"{name}q"
+            )
+            g.initializers.append(whole)
+            real[name] = g.op("DequantizeLinear", whole.name, "s", *(() if values.ndim == 1 else ("z",)))
+        return real.get(name, name)
+
+    for i, node in enumerate(model.graph.node):
+        inputs = [dequantized(name) if name else "" for name in node.input]
+        attrs = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        g.nodes.append(helper.make_node(node.op_type, inputs, list(node.output), f"n{i}", **attrs))
+    g.shape = tuple(d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim)
+    return g.model(dequantized(model.graph.output[0].name))
+
 
 # ---------------------------------------------------------------- Keras (its backend is torch)
 

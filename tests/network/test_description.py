@@ -1,9 +1,11 @@
 """YAML: exact both ways, layers by hand, and one clear error for anything else."""
 
+import io
 import json
 import os
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from tinysim.network.description import json_schema, network_from_yaml, network_
 from tinysim.network.description.layer_kinds import LAYERS
 from tinysim.network.graph import Network
 from tinysim.network.load import load_network
+from tinysim.network.table import LayerTable
 
 KWS = """
 tinysim: network
@@ -45,7 +48,10 @@ EXAMPLES = int(os.environ.get("TINYSIM_EXAMPLES", "80"))
 def test_round_trip_loses_nothing(network: Network) -> None:
     back = network_from_yaml(network_to_yaml(network))
     assert back == network
-    assert back.table() == network.table()
+    table = network.table()
+    assert back.table() == table
+    frame = pd.read_csv(io.StringIO(table.to_frame().to_csv(index=False)))
+    assert LayerTable.from_frame(frame) == table
     assert (back.params, back.weight_bytes) == (network.params, network.weight_bytes)
 
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ onnx = pytest.importorskip("onnx", reason="needs the extra 'onnx'")
 pytest.importorskip("keras", reason="needs the package keras")
 
 from onnx import TensorProto, helper  # noqa: E402
-from same_nets import MODULES, ONNX, REFERENCES, Onnx, keras_models  # noqa: E402
+from same_nets import MODULES, ONNX, REFERENCES, Onnx, in_qdq, keras_models, onnx_signal  # noqa: E402
 
 from tinysim.errors import NetworkError, TinysimError, UnsupportedOperator  # noqa: E402
 from tinysim.network.description import network_from_yaml, network_to_yaml  # noqa: E402
@@ -31,6 +32,7 @@ from tinysim.network.load import load_network  # noqa: E402
 from tinysim.network.table import LayerTable  # noqa: E402
 from tinysim.network.tflite_reader import read_tflite  # noqa: E402
 from tinysim.network.tflite_writer import tflite_bytes  # noqa: E402
+from tinysim.network.transforms import quantize  # noqa: E402
 
 NAMES = list(REFERENCES)
 
@@ -294,6 +296,20 @@ def test_onnx_int8_in_both_forms(operator_form: bool) -> None:
     assert table.weight_bits[[1, 3]].tolist() == [8, 8]
     assert table.activation_bits.tolist() == [32, 8, 8, 8, 8]
     assert table.pad_bottom[1] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "model"), [("attention", ONNX["attention"]), ("signal", lambda: onnx_signal(norm=False))]
+)
+def test_quantized_attention_and_signals_are_the_quantized_network(name: str, model: Callable[[], Any]) -> None:
+    network = read_onnx(in_qdq(model()).SerializeToString())
+    kinds = network.table().kind_names
+    assert (kinds[0], kinds[-1]) == ("quantize", "dequantize")
+    moved = 2 if name == "signal" else 1  # a signal's channels move last
+    inner, wanted = network.table()[moved:-1], quantize(REFERENCES[name](), "int8").table()
+    assert inner.kind_names == wanted.kind_names
+    for column in ("macs", "weight_bits", "activation_bits", "out_elements", "has_bias", "kernel_h"):
+        np.testing.assert_array_equal(getattr(inner, column), getattr(wanted, column))
 
 
 def test_a_float_island_keeps_its_conversions() -> None:

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from tinysim.errors import NetworkError, UnknownNetwork
-from tinysim.network.counts import count_operations
 from tinysim.network.load import list_networks, load_network
 from tinysim.network.zoo import describe
 
@@ -167,8 +166,32 @@ def test_etinynet_counts_norms(name: str, mmacs: int, kparams: int) -> None:
 def test_edgemark_counts_by_its_convention(row: dict[str, float]) -> None:
     """EdgeMark's "MACs" are half of what TensorFlow's profiler counts: the convention called flops."""
     network = load_network(str(row["zoo_name"]))
-    assert count_operations(network.table(), "flops").sum() // 2 == row["macs"]
+    assert network.operations("flops") // 2 == row["macs"]
     assert network.params == row["params"] or row["params"] != row["params"]
+
+
+@pytest.mark.parametrize(
+    ("name", "mparams", "digits"),
+    [
+        ("tiny-yolo-v2-224", 11.03, 2),
+        ("st-yolo-x-d0.33-w0.25-192", 0.889, 3),
+        ("st-yolo-x-d0.5-w0.4-256", 2.45, 2),
+        ("st-hand-posture", 0.002752, 6),
+    ],
+)
+def test_parameters_of_st_s_networks(name: str, mparams: float, digits: int) -> None:
+    """As published in the model zoo's tables of sizes."""
+    assert round(load_network(name).params / 1e6, digits) == mparams
+
+
+@pytest.mark.parametrize(
+    ("name", "macs", "params"),
+    [("xinet-a1.0-g4-l5-224", 171_657_216, 746_808 - 976), ("xinet-a0.5-g4-l5-128", 16_528_384, 252_528 - 488)],
+)
+def test_xinet_as_its_public_module(name: str, macs: int, params: int) -> None:
+    """micromind's XiNet with a classifier on top, counted by PyTorch; its norms have a scale besides the bias."""
+    network = load_network(name)
+    assert (network.macs, network.params) == (macs, params)
 
 
 def test_parametric_names_refuse_what_is_impossible() -> None:

@@ -149,6 +149,16 @@ class Network:
         """Multiply-accumulates per inference (convolutions, matmuls, recurrent layers)."""
         return int(self.table().macs.sum())
 
+    def operations(self, count: str = "all-macs") -> int:
+        """Operations per inference by a named convention: "conv-fc-macs", "all-macs" or "flops".
+
+        Raises:
+            NetworkError: no such convention.
+        """
+        from tinysim.network.counts import count_operations
+
+        return int(count_operations(self.table(), count).sum())
+
     @cached_property
     def weight_bytes(self) -> int:
         """Bytes of all constants that operators read, as stored (biases and shape vectors included)."""

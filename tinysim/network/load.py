@@ -42,7 +42,7 @@ def _keras(path: Path, allow_unknown: bool) -> Network:
 def _pickle(path: Path, allow_unknown: bool) -> Network:
     raise NetworkError(
         f"{path.name}: pickles run code when they are read, so tinysim doesn't: build the module and give it to "
-        "tinysim.network.frameworks.torch_reader.from_torch"
+        "tinysim.load_network(module, input_shape=...)"
     )
 
 

@@ -97,7 +97,9 @@ class _Import:
         made = [self.to.plain(v) for v in outputs if isinstance(v, Value)]
         if not made:
             raise NetworkError(f"{self.label}: no output depends on an input")
-        return fuse_qdq(signal_inputs(fuse(self.b.build(*dict.fromkeys(made)))))
+        network = signal_inputs(fuse(self.b.build(*dict.fromkeys(made))))
+        whole = fuse_qdq(network)
+        return network if whole is network else fuse(whole)
 
     def _shape(self, given: Any) -> tuple[int, ...]:
         sizes: list[int] = []

@@ -146,6 +146,8 @@ def _adaptive(kind: str) -> Callable[..., Value]:
     def build(to: To, x: Value, size: Any) -> Value:
         now = to.shape(x)[2:]
         wanted = [n if s is None else s for s, n in zip(listed(size, len(now)), now, strict=True)]
+        if list(wanted) == list(now):
+            return x
         if all(s == 1 for s in wanted):
             reduction = "mean" if kind == "avg_pool2d" else "reduce_max"
             return to.reduce(reduction, x, list(range(2, 2 + len(now))), keep=True)

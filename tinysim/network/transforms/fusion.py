@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tinysim.network.graph import Network, Op, Tensor
 from tinysim.network.quantization import bias_quantization
 from tinysim.network.shapes import window
+from tinysim.network.transforms.quantize import real_values
 from tinysim.network.transforms.rewrite import Draft
 from tinysim.network.transforms.views import simplify_views, sink_views
 
@@ -234,9 +235,9 @@ def fold_softmax_scale(network: Network) -> Network:
         if constant is None or reader is None or reader.kind != "softmax" or op.inputs[0] != x:
             continue
         data = draft.tensors[constant].data
-        if draft.tensors[constant].elements != 1 or data is None or draft.tensors[constant].quantization:
+        if draft.tensors[constant].elements != 1 or data is None:
             continue
-        factor = float(data.reshape(-1)[0])
+        factor = float(real_values(draft.tensors[constant]).reshape(-1)[0])
         beta = float(reader.attrs.get("beta", 1.0)) * (factor if op.kind == "mul" else 1.0 / factor)
         attrs = dict(reader.attrs) | {"beta": beta}
         draft.ops[draft.ops.index(reader)] = replace(reader, inputs=(x,), attrs=attrs)

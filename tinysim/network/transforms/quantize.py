@@ -21,7 +21,7 @@ from tinysim.network.quantization import (
 )
 from tinysim.network.transforms.rewrite import Draft
 
-__all__ = ["convert_constant", "quantize"]
+__all__ = ["convert_constant", "quantize", "real_values"]
 
 #: bits -> type
 _DTYPE_OF_BITS = {2: "int2", 4: "int4", 8: "int8", 16: "int16", 32: "float32"}
@@ -125,7 +125,7 @@ def convert_constant(tensor: Tensor, dtype: str, quantization: Quantization | No
     """A constant in another type; values are rounded to the scale that covers them, one per channel if asked."""
     if tensor.data is None:
         return replace(tensor, dtype=dtype, quantization=quantization)
-    real = _real(tensor)
+    real = real_values(tensor)
     if quantization is None:
         return replace(tensor, dtype=dtype, quantization=None, data=real.astype(dtype))
     top = {"int2": 1, "int4": 7, "int8": 127, "uint8": 255, "int16": 32767}.get(dtype, 2**31 - 1)
@@ -147,8 +147,8 @@ def convert_constant(tensor: Tensor, dtype: str, quantization: Quantization | No
     return replace(tensor, dtype=dtype, quantization=quantization, data=data, sparsity=float(sparsity))
 
 
-def _real(tensor: Tensor) -> NDArray[np.float64]:
-    """Values as real numbers."""
+def real_values(tensor: Tensor) -> NDArray[np.float64]:
+    """The values of a constant as real numbers."""
     assert tensor.data is not None
     q = tensor.quantization
     if q is None:

@@ -61,7 +61,7 @@ class Deployment:
         """Core cycles per inference outside the operators."""
         if self.offload is not None:
             return self.offload.once_cycles
-        return int(np.rint(self.target.factors.inference_overhead_cycles))
+        return self.target.once_cycles
 
     @property
     def spread(self) -> Spread:

@@ -12,7 +12,7 @@ from tinysim.device.spec import Runtime
 from tinysim.network.graph import Network
 from tinysim.network.table import LayerTable
 
-__all__ = ["FlashUse", "flash_use", "linked_code_bytes"]
+__all__ = ["ST_RUNTIMES", "FlashUse", "flash_use", "linked_code_bytes", "model_bytes"]
 
 #: Code of TFLM's kernels that a network adds when it uses the operator, all types of each kernel at once [B].
 #: Non-negative least squares on 46 programs of EdgeMark (-O3, NUCLEO-L4R5ZI), whose rest is the runtime's code_bytes.
@@ -27,6 +27,8 @@ _TFLM_KERNEL_BYTES = {
 #: -Os against -O3, the same programs
 _OS_SHARE = 0.87
 
+#: runtimes whose linked code depends on sizes
+ST_RUNTIMES = ("x-cube-ai", "st-edge-ai")
 #: What ST's generated code adds per operator that runs and per output channel of a layer with weights [B]; least
 #: squares on 69 int8 rows of the ST model zoo.
 _ST_OPERATOR_BYTES, _ST_CHANNEL_BYTES = 778, 3.15
@@ -63,16 +65,19 @@ def flash_use(network: Network, runtime: Runtime) -> FlashUse:
     TinyEngine a 32-bit scale per channel besides. Without a file, the flatbuffer's size is estimated.
     Error: weights within 0.1 % of 110 reports of ST's tools (SSD nets, whose anchors are constants too: 17 %).
     """
-    if runtime.model_in_flash == "flatbuffer":
-        weights = network.weight_bytes
-        metadata = max(0, flatbuffer_bytes(network) - weights)
-    else:
-        weights = parameter_bytes(network)
-        if runtime.planner == "tinyengine":
-            weights = weight_flash_bytes(network, "parameters-and-scales")
-        metadata = 0
+    weights, metadata = model_bytes(network, runtime)
     code = linked_code_bytes(network.table(), runtime)
     return FlashUse(weights, metadata, None if code is None else int(code[0]))
+
+
+def model_bytes(network: Network, runtime: Runtime) -> tuple[int, int]:
+    """Bytes of a model's weights, and of the rest of its file where the runtime keeps it."""
+    if runtime.model_in_flash == "flatbuffer":
+        weights = network.weight_bytes
+        return weights, max(0, flatbuffer_bytes(network) - weights)
+    if runtime.planner == "tinyengine":
+        return weight_flash_bytes(network, "parameters-and-scales"), 0
+    return parameter_bytes(network), 0
 
 
 def linked_code_bytes(table: LayerTable, runtime: Runtime) -> Ints | None:
@@ -90,7 +95,7 @@ def linked_code_bytes(table: LayerTable, runtime: Runtime) -> Ints | None:
         size = 1.0 if runtime.opt != "-Os" else _OS_SHARE
         kernels = sum(b * _any(table, table.is_kind(k)) for k, b in _TFLM_KERNEL_BYTES.items())
         return np.rint(size * (base + kernels)).astype(np.int64)
-    if runtime.name.startswith(("x-cube-ai", "st-edge-ai")):
+    if runtime.name.startswith(ST_RUNTIMES):
         runs = ~(table.is_family("view") | table.is_kind("pad"))
         weighted = table.is_family("conv") | table.is_kind("fully_connected")
         channels = np.bincount(table.network, np.where(weighted, table.out_c, 0), minlength=n)

@@ -30,7 +30,7 @@ from tinysim.errors import SpecError, UnknownRuntime, nearest
 if TYPE_CHECKING:
     from tinysim.network.table import LayerTable
 
-__all__ = ["Options", "Placement", "Spread", "Target", "precision_of", "resolve_target"]
+__all__ = ["Options", "Placement", "Spread", "Target", "precision_of", "precision_of_bits", "resolve_target"]
 
 What = Literal["code", "weights", "activations"]
 
@@ -94,6 +94,11 @@ class Target:
     options: Options = Options()
     """What was chosen beyond device and runtime."""
 
+    @property
+    def once_cycles(self) -> int:
+        """Core cycles per inference outside the operators, all of them on the core."""
+        return round(float(self.factors.inference_overhead_cycles))
+
 
 def resolve_target(device: str | Device, runtime: str | None = None, **options: Any) -> Target:
     """Resolve a device and a runtime.
@@ -123,7 +128,11 @@ def precision_of(table: LayerTable) -> str:
     A layer of 32-bit activations is float32, one of 16 bits int16x8.
     """
     weighted = table.is_family("conv", "matmul", "recurrent")
-    bits = int(table.activation_bits[weighted].max(initial=8))
+    return precision_of_bits(int(table.activation_bits[weighted].max(initial=8)))
+
+
+def precision_of_bits(bits: int) -> str:
+    """The number format of a network whose widest layer with weights has activations of so many bits."""
     return "float32" if bits > 16 else "int16x8" if bits > 8 else "int8"
 
 

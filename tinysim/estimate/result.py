@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -142,7 +143,8 @@ class Estimate:
     def energy_j(self) -> float | None:
         """Energy of one inference [J]; None if a figure that it needs is unknown (see `gaps`)."""
         parts = self.energy_by_component
-        return None if parts is None else sum(parts.values())
+        # added one by one: newer versions of `sum` compensate, and a batch must give the same bits
+        return None if parts is None else reduce(add, parts.values())
 
     @cached_property
     def memory(self) -> MemoryUse:

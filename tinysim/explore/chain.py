@@ -17,11 +17,14 @@ from tinysim.network.kinds import FAMILY, KINDS
 from tinysim.network.quantization import activation_quantization, bias_quantization, weight_quantization
 from tinysim.network.table import Ints, LayerTable
 
-__all__ = ["BIAS_BYTES", "CHAIN_FAMILIES", "chain_network"]
+__all__ = ["AXES_KINDS", "BIAS_BYTES", "CHAIN_FAMILIES", "DTYPES", "chain_network"]
 
 #: families whose rows say all that the graph needs
 CHAIN_FAMILIES = frozenset({"conv", "matmul", "pool", "reduce", "softmax", "elementwise", "view"})
-_DTYPE = {2: "int2", 4: "int4", 8: "int8", 16: "int16", 32: "float32"}
+#: kinds with a constant that names the axes
+AXES_KINDS = ("mean", "sum", "reduce_max", "reduce_min")
+#: bits -> type of an activation or weight
+DTYPES = {2: "int2", 4: "int4", 8: "int8", 16: "int16", 32: "float32"}
 _BIAS_DTYPE = {4: "int32", 8: "int32", 16: "int64", 32: "float32"}
 #: bits of an activation -> bytes of a bias element
 BIAS_BYTES = {4: 4, 8: 4, 16: 8, 32: 4}
@@ -43,7 +46,7 @@ def chain_network(table: LayerTable, name: str = "chain", *, skips: Ints | None 
         {c: getattr(table, c)[i].item() for c in table.__dataclass_fields__} for i in range(len(table))
     ]
     bits = rows[0]["activation_bits"]
-    dtype = _DTYPE[bits]
+    dtype = DTYPES[bits]
     tensors: list[Tensor] = []
     ops: list[Op] = []
 
@@ -89,7 +92,7 @@ def _attrs(kind: str, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _constants(kind: str, row: dict[str, Any], x: Tensor, name: str) -> list[Tensor]:
-    if kind in {"mean", "sum", "reduce_max", "reduce_min"}:
+    if kind in AXES_KINDS:
         return [Tensor(f"{name}/axes", (2,), "int32", is_constant=True, data=np.array([1, 2], dtype=np.int32))]
     if kind == "reshape":
         shape = np.array(_out_shape(kind, row), dtype=np.int32)
@@ -101,7 +104,7 @@ def _constants(kind: str, row: dict[str, Any], x: Tensor, name: str) -> list[Ten
     }
     if kind not in shapes:
         return []
-    dtype = _DTYPE[row["weight_bits"]]
+    dtype = DTYPES[row["weight_bits"]]
     axis = {"conv2d": 0, "depthwise_conv2d": 3}.get(kind)
     quantization = weight_quantization(shapes[kind], dtype, axis)
     sparsity = row["weight_sparsity"]

@@ -75,7 +75,7 @@ def _costs(
     model: CostModel, encoded: Encoded | None, spec: SweepSpec, start: int, stop: int, *, timing_only: bool
 ) -> dict[str, NDArray[Any]]:
     if encoded is not None:
-        return model.columns(encoded, COLUMNS[:2] if timing_only else COLUMNS)
+        return model.columns(encoded, COLUMNS[:2] if timing_only else COLUMNS, threads=1)
     frame = model.batch(spec.networks.names[start:stop])
     return {name: frame[name].to_numpy(dtype=np.float64) for name in COLUMNS}
 

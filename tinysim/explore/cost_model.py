@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -10,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysim.deploy.deployment import deploy
-from tinysim.deploy.target import Target, precision_of, resolve_target
+from tinysim.deploy.deployment import deploy, runtime_network
+from tinysim.deploy.offload.engine import accelerator_of
+from tinysim.deploy.target import Target, precision_of, precision_of_bits, resolve_target
 from tinysim.errors import InputError
 from tinysim.estimate.engine import estimate_deployment
+from tinysim.explore.block_prices import BlockPrices
 from tinysim.explore.chain import chain_network
-from tinysim.explore.encoded import Blocks, Encoded, encode_table
-from tinysim.explore.heads import greedy_heads
-from tinysim.explore.row_costs import RowCosts, row_costs
-from tinysim.explore.topology import Topology
+from tinysim.explore.encoded import Blocks, Encoded, encode_table, spread
+from tinysim.explore.price_book import PriceBook
 from tinysim.network.graph import Network
 from tinysim.network.load import load_network
 from tinysim.network.table import Ints, LayerTable
@@ -32,8 +33,8 @@ __all__ = ["COLUMNS", "Cost", "CostModel"]
 
 #: columns of a batch, in their order
 COLUMNS = ("latency_s", "energy_j", "sram_peak_bytes", "flash_bytes", "macs")
-#: networks worked on together: constant memory however long the batch is
-_CHUNK = 1 << 17
+#: networks worked on together: their columns stay in the cache, and memory is constant however long the batch is
+_CHUNK = 1 << 13
 #: tables of blocks whose prices are kept
 _KEPT = 8
 
@@ -89,8 +90,9 @@ class CostModel:
         self.target = self._adjusted(target)
         self._how = None if isinstance(device, Target) else (device, runtime, options)
         self._targets: dict[str, Target] = {}
-        self._prices: dict[tuple[int, int], tuple[Blocks, RowCosts]] = {}
-        self._topologies: dict[bytes, Topology] = {}
+        self._prices: dict[tuple[int, str], BlockPrices] = {}
+        self._book = PriceBook(self._target)
+        self._lock = threading.Lock()
         self._seen: dict[int, tuple[weakref.ref[Network], Cost]] = {}
 
     def __repr__(self) -> str:
@@ -149,20 +151,24 @@ class CostModel:
         ]
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(COLUMNS))
 
-    def columns(self, encoded: Encoded, names: Sequence[str] = COLUMNS) -> dict[str, NDArray[Any]]:
+    def columns(
+        self, encoded: Encoded, names: Sequence[str] = COLUMNS, *, threads: int | None = None
+    ) -> dict[str, NDArray[Any]]:
         """Costs of encoded networks as arrays of shape (n_networks,): those of `COLUMNS` in `names`, in their order.
 
-        Without "sram_peak_bytes" no memory is planned, which is most of the work.
+        threads: that work on a long batch; all cores if None.
         """
         n = len(encoded)
         out: dict[str, NDArray[Any]] = {
             name: np.empty(n, dtype=np.float64 if name in {"latency_s", "energy_j"} else np.int64) for name in names
         }
-        for start in range(0, n, _CHUNK):
+
+        def work(start: int) -> None:
             part = encoded[slice(start, start + _CHUNK)]
-            for members, rows in part.groups():
-                for name, values in self._group(part.blocks, rows, names).items():
-                    out[name][start + members] = values
+            for name, values in self._chunk(part, names).items():
+                out[name][start : start + _CHUNK] = values
+
+        spread(work, range(0, n, _CHUNK), threads)
         if "flash_bytes" in out and (out["flash_bytes"] < 0).any():
             out["flash_bytes"] = np.where(out["flash_bytes"] < 0, np.nan, out["flash_bytes"])
         return out
@@ -182,81 +188,51 @@ class CostModel:
         return replace(target, **changed) if changed else target
 
     def _cost(self, net: Network) -> Cost:
+        if accelerator_of(self.target) is None:
+            return Cost(*self._book.cost(runtime_network(net, self.target.runtime)))
         result = estimate_deployment(deploy(net, self._target(precision_of(net.table()))))
         memory = result.memory
         return Cost(result.latency_s, result.energy_j, memory.sram_peak_bytes, memory.flash_bytes, result.macs)
 
-    def _priced(self, blocks: Blocks, target: Target) -> RowCosts:
-        key = (id(blocks), id(target))
-        kept = self._prices.get(key)
-        if kept is None:
-            if len(self._prices) >= _KEPT:
-                del self._prices[next(iter(self._prices))]
-            kept = self._prices[key] = (blocks, row_costs(blocks.rows, target))
-        return kept[1]
+    def _chunk(self, encoded: Encoded, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+        blocks, ids = encoded.blocks, encoded.ids
+        if (blocks.bits == blocks.bits[0]).all():
+            return self._alike(encoded, int(blocks.bits[0]), names)
+        widest = blocks.bits[ids].max(axis=1)
+        out: dict[str, NDArray[Any]] = {}
+        for bits in np.unique(widest).tolist():
+            members = widest == bits
+            for name, values in self._alike(encoded[members], bits, names).items():
+                out.setdefault(name, np.empty(len(ids), dtype=values.dtype))[members] = values
+        return out
 
-    def _group(self, blocks: Blocks, rows: Ints, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-        """Costs of networks of one topology; rows: shape (n_networks, n_rows). Unknown flash is -1."""
-        topology, prices = self._topology(blocks, rows[0])
-        if not topology.is_columnar:
-            return {name: values for name, values in self._one_by_one(blocks, rows).items() if name in names}
-        target = topology.example.target
-        # summed as `Estimate` sums: whole cycles are exact in any order, energies run along contiguous rows
-        once_cycles = topology.example.once_cycles
-        latency_s = (prices.cycles[rows].sum(axis=1) + once_cycles) / target.clock_hz
-        energy_j: NDArray[np.float64] | float = np.nan
-        if target.prices is not None:
-            once_s, static_w = once_cycles / target.clock_hz, target.prices.static_w
-            core, sram, flash_j, static = (np.ascontiguousarray(part[rows]).sum(axis=1) for part in prices.energy_j)
-            core += once_s * (target.prices.power_w - static_w)
-            energy_j = core + sram + flash_j + (static + once_s * static_w)
-        code = topology.example.flash.total_bytes
-        sizes = prices.flash_bytes[rows].sum(axis=1) - topology.flash_bytes
-        costs = {
-            "latency_s": latency_s,
-            "energy_j": energy_j,
-            "flash_bytes": np.full(len(rows), -1) if code is None else code + sizes,
-            "macs": prices.macs[rows].sum(axis=1),
-        }
-        if "sram_peak_bytes" in names:
-            costs["sram_peak_bytes"] = self._peaks(topology, prices, rows)
-        return {name: values for name, values in costs.items() if name in names}
+    def _alike(self, encoded: Encoded, bits: int, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Costs of networks of one precision."""
+        target = self._target(precision_of_bits(bits))
+        if accelerator_of(target) is not None:
+            return self._one_by_one(encoded, names)
+        return self._priced(encoded.blocks, target).columns(encoded.ids, names)
 
-    def _one_by_one(self, blocks: Blocks, rows: Ints) -> dict[str, NDArray[Any]]:
-        """Costs of networks whose arenas or engines no column describes: each is planned on its own."""
-        costs = [self._cost(chain_network(blocks.rows[each], skips=blocks.skip[each])) for each in rows]
+    def _priced(self, blocks: Blocks, target: Target) -> BlockPrices:
+        key = (id(blocks), target.options.precision)
+        with self._lock:
+            if key not in self._prices:
+                if len(self._prices) >= _KEPT:
+                    del self._prices[next(iter(self._prices))]
+                self._prices[key] = BlockPrices(blocks, target)
+            return self._prices[key]
+
+    def _one_by_one(self, encoded: Encoded, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Costs of networks of which an accelerator takes a part: each is placed on its own."""
+        table, skip = encoded.table(), encoded.skips()
+        ends = np.cumsum(np.bincount(table.network)).tolist()
+        costs = [
+            self._cost(chain_network(table[start:end], skips=skip[start:end]))
+            for start, end in zip([0, *ends], ends, strict=False)
+        ]
+        unknown = {"energy_j": np.nan, "flash_bytes": -1}
+        columns = {name: [getattr(cost, name) for cost in costs] for name in names}
         return {
-            "latency_s": np.array([c.latency_s for c in costs]),
-            "energy_j": np.array([np.nan if c.energy_j is None else c.energy_j for c in costs]),
-            "sram_peak_bytes": np.array([c.sram_peak_bytes for c in costs]),
-            "flash_bytes": np.array([-1 if c.flash_bytes is None else c.flash_bytes for c in costs]),
-            "macs": np.array([c.macs for c in costs]),
+            name: np.array([unknown[name] if value is None else value for value in values])
+            for name, values in columns.items()
         }
-
-    def _peaks(self, topology: Topology, prices: RowCosts, rows: Ints) -> Ints:
-        tensors = np.concatenate([prices.in_bytes[rows[:, :1]], prices.out_bytes[rows]], axis=1)
-        # kernels ask in the order of the rows, and each in the order of its columns
-        scratch = prices.scratch_bytes[rows]
-        asked = scratch.any(axis=0)
-        scratch, step = scratch[:, asked], np.nonzero(asked)[0] + 1
-        sizes = np.concatenate([tensors, scratch], axis=1)
-        first, last = np.append(topology.first, step), np.append(topology.last, step)
-        heads = greedy_heads(sizes[:1] if (sizes == sizes[0]).all() else sizes, first, last)
-        n_scratch = np.count_nonzero(scratch, axis=1)
-        return heads + topology.tail_bytes(n_scratch, prices.prepared_bytes[rows].sum(axis=1))
-
-    def _topology(self, blocks: Blocks, rows: Ints) -> tuple[Topology, RowCosts]:
-        table, skip = blocks.rows[rows], blocks.skip[rows]
-        target = self._target(precision_of(table))
-        prices = self._priced(blocks, target)
-        key = (
-            precision_of(table).encode() + np.stack([table.kind, table.has_bias, table.activation_bits, skip]).tobytes()
-        )
-        if key not in self._topologies:
-            self._topologies[key] = Topology.of(
-                deploy(chain_network(table, skips=skip), target),
-                skip,
-                prepared_bytes=int(prices.prepared_bytes[rows].sum()),
-                flash_bytes=int(prices.flash_bytes[rows].sum()),
-            )
-        return self._topologies[key], prices

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -10,17 +10,19 @@ from numpy.typing import NDArray
 
 from tinysim.deploy.costs import layer_costs
 from tinysim.deploy.deployment import priced_rows
-from tinysim.deploy.memory import scratch_bytes
+from tinysim.deploy.memory import flatbuffer_size, scratch_bytes
 from tinysim.deploy.policy import arena_policy
 from tinysim.deploy.target import Target
-from tinysim.explore.chain import BIAS_BYTES
+from tinysim.explore.chain import AXES_KINDS, BIAS_BYTES
+from tinysim.network.kinds import KINDS
 from tinysim.network.table import Ints, LayerTable
 
-__all__ = ["RowCosts", "row_costs"]
+__all__ = ["RowCosts", "row_costs", "total_energy"]
 
-#: scale and zero point of a channel in a TFLite file, see `deploy.memory.flatbuffer_bytes`
-_CHANNEL_BYTES = 12
+#: a number, or one per network
+Sums = float | NDArray[np.float64]
 _LOOKUP_BYTES = 513 * 2
+_NAME_LENGTH = np.array([len(kind.name) for kind in KINDS])
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +38,26 @@ class RowCosts:
     scratch_bytes: Ints
     """shape (n_rows, k)"""
     flash_bytes: Ints
-    """weights, biases and, where the file is kept, quantization: the part of the flash that depends on sizes"""
+    """weights and biases; where the file is kept, also the rest of what a layer adds to it but for the digits of its
+    position in names"""
     prepared_bytes: Ints
     """per-channel multipliers and shifts, tables of a 16-bit softmax: the part of TFLM's tail that depends on sizes"""
+    n_tensors: Ints
+    """tensors of the chain: output, weights, bias, axes or shape"""
+
+    def __getitem__(self, rows: Any) -> RowCosts:
+        columns: dict[str, Any] = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "energy_j"}
+        return RowCosts(energy_j=tuple(part[rows] for part in self.energy_j), **columns)
+
+    def joined(self, other: RowCosts) -> RowCosts:
+        """These rows and then the others."""
+        columns: dict[str, Any] = {
+            f.name: np.concatenate([getattr(self, f.name), getattr(other, f.name)])
+            for f in fields(self)
+            if f.name != "energy_j"
+        }
+        parts = tuple(np.concatenate(pair) for pair in zip(self.energy_j, other.energy_j, strict=True))
+        return RowCosts(energy_j=parts, **columns)
 
 
 def row_costs(table: LayerTable, target: Target) -> RowCosts:
@@ -57,14 +76,24 @@ def row_costs(table: LayerTable, target: Target) -> RowCosts:
 
     bits = table.activation_bits
     weighty = table.is_kind("conv2d", "depthwise_conv2d", "fully_connected")
-    quantized = weighty & (table.weight_bits < 32)
-    per_channel = quantized & table.is_family("conv")
-    has_bias = weighty & (table.has_bias > 0)
-    bias_bytes = np.select([bits == width for width in BIAS_BYTES], list(BIAS_BYTES.values())) * table.out_c * has_bias
-    scales = np.where(per_channel, table.out_c, quantized) * (1 + (has_bias & (bits < 32))) + (bits < 32)
-    flash = np.where(weighty, table.weight_bytes, 0).astype(np.int64) + bias_bytes
+    per_channel = weighty & (table.weight_bits < 32) & table.is_family("conv")
+    biased = weighty & (table.has_bias > 0)
+    axes, shaped = table.is_kind(*AXES_KINDS), table.is_kind("reshape")
+    n_tensors = 1 + weighty + biased + axes + shaped
+    bias_bytes = np.select([bits == width for width in BIAS_BYTES], list(BIAS_BYTES.values())) * table.out_c * biased
+    flash: Any = np.where(weighty, table.weight_bytes, 0).astype(np.int64) + bias_bytes
     if target.runtime.model_in_flash == "flatbuffer":
-        flash += _CHANNEL_BYTES * scales
+        scales = np.where(per_channel, table.out_c, weighty & (table.weight_bits < 32))
+        flash = flatbuffer_size(
+            flash + 8 * axes + np.where(table.out_h * table.out_w == 1, 8, 16) * shaped,
+            channels=scales * (1 + (biased & (bits < 32))) + (bits < 32),
+            # kind and an underline; /weights, /bias, /axes, /shape
+            name_bytes=(_NAME_LENGTH[table.kind] + 1) * n_tensors + 8 * weighty + 5 * biased + 5 * axes + 6 * shaped,
+            n_tensors=n_tensors,
+            n_operators=1,
+        ) - flatbuffer_size(0, channels=0, name_bytes=0, n_tensors=0, n_operators=0)
+    elif target.runtime.planner == "tinyengine":
+        flash = flash + 4 * table.out_c * (table.is_family("conv") | table.is_kind("fully_connected"))
     energy = costs.energy
     lookup = 2 * up(_LOOKUP_BYTES) * (table.is_kind("softmax") & (bits == 16))
     return RowCosts(
@@ -74,6 +103,20 @@ def row_costs(table: LayerTable, target: Target) -> RowCosts:
         in_bytes=up(-(-table.in_elements * bits // 8)),
         out_bytes=up(-(-table.out_elements * bits // 8)),
         scratch_bytes=up(scratch),
-        flash_bytes=flash,
+        flash_bytes=np.asarray(flash),
         prepared_bytes=2 * up(4 * table.out_c) * per_channel + lookup,
+        n_tensors=n_tensors,
     )
+
+
+def total_energy(core: Sums, sram: Sums, flash: Sums, static: Sums, *, target: Target) -> Sums:
+    """Energy of networks from the sums over their layers [J], with what an inference spends once.
+
+    In the order in which `Estimate` adds, so that the last bit is the same.
+    """
+    prices = target.prices
+    assert prices is not None
+    once_s = target.once_cycles / target.clock_hz
+    core = core + once_s * (prices.power_w - prices.static_w)
+    energy: Sums = core + sram + flash + (static + once_s * prices.static_w)
+    return energy

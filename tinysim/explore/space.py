@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from tinysim.errors import InputError
 from tinysim.explore.chain import chain_network
@@ -87,7 +87,7 @@ class SearchSpace:
                     "so let it depend on fewer genes"
                 )
 
-    @property
+    @cached_property
     def n_choices(self) -> Ints:
         """Choices of each gene, shape (n_genes,): a vector x has 0 <= x < n_choices."""
         return np.array([len(gene.choices) for gene in self.genes])
@@ -98,9 +98,16 @@ class SearchSpace:
         return math.prod(len(gene.choices) for gene in self.genes)
 
     @cached_property
-    def _axes(self) -> list[Ints]:
+    def _strides(self) -> NDArray[np.float64]:
+        """What one step of each gene adds to the block number of each slot, shape (n_genes, n_slots)."""
         names = [gene.name for gene in self.genes]
-        return [np.array([names.index(name) for name in slot.genes], dtype=np.int64) for slot in self.slots]
+        strides = np.zeros((len(names), len(self.slots)))
+        for position, slot in enumerate(self.slots):
+            stride = 1
+            for name in reversed(slot.genes):
+                strides[names.index(name), position] = stride
+                stride *= len(self.genes[names.index(name)].choices)
+        return strides
 
     @cached_property
     def _blocks(self) -> tuple[Blocks, Ints]:
@@ -122,9 +129,11 @@ class SearchSpace:
                     columns += block
                 start.append(made[block])
                 length.append(len(block))
-        table = {name: np.array(values) for name, values in zip(names, zip(*columns, strict=True), strict=True)}
+        rows = {row: number for number, row in enumerate(dict.fromkeys(columns))}
+        index = np.array([rows[row] for row in columns], dtype=np.int64)
+        table = {name: np.array(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
         skip = table.pop("skip")
-        blocks = Blocks(LayerTable.from_columns(table), skip, np.array(start), np.array(length))
+        blocks = Blocks(LayerTable.from_columns(table), skip, index, np.array(start), np.array(length))
         return blocks, np.array(offset)
 
     def encode(self, vectors: ArrayLike) -> Encoded:
@@ -140,21 +149,15 @@ class SearchSpace:
                 f"of shape {x.shape}"
             )
         n_choices = self.n_choices
-        outside = np.argwhere((x < 0) | (x >= n_choices))
-        if len(outside):
-            row, gene = outside[0]
+        if ((x < 0) | (x >= n_choices)).any():
+            row, gene = np.argwhere((x < 0) | (x >= n_choices))[0]
             raise InputError(
                 f"search space {self.name}: vector {row}: {self.genes[gene].name} = {x[row, gene]} is outside "
                 f"0..{n_choices[gene] - 1}"
             )
         blocks, offset = self._blocks
-        ids = np.empty((len(x), len(self.slots)), dtype=np.int64)
-        for slot, axes in enumerate(self._axes):
-            number = np.zeros(len(x), dtype=np.int64)
-            for axis in axes.tolist():
-                number = number * n_choices[axis] + x[:, axis]
-            ids[:, slot] = number + offset[slot]
-        return Encoded(blocks, ids)
+        # below 2^53, so the product of floats is exact
+        return Encoded(blocks, (x.astype(np.float64) @ self._strides + offset).astype(np.int64))
 
     def decode(self, vector: ArrayLike) -> dict[str, Any]:
         """The choices of one vector by gene.

@@ -179,9 +179,9 @@ class Network:
 
     @cached_property
     def _table(self) -> LayerTable:
-        from tinysim.network.layers import layer_columns
+        from tinysim.network.layers import layer_rows
 
-        return LayerTable.from_columns(layer_columns(self))
+        return LayerTable.from_rows(layer_rows(self))
 
     def activations(self) -> list[int]:
         """Indices of the tensors that live in the arena: neither constants nor variables, read or written by an op."""

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tinysim.network.kinds import FAMILY
+from tinysim.network.kinds import FAMILY, KIND_CODE
 from tinysim.network.table import COLUMNS
 
 if TYPE_CHECKING:
     from tinysim.network.graph import Network, Op, Tensor
 
-__all__ = ["layer_columns"]
+__all__ = ["layer_key", "layer_rows"]
 
-_ATTRS = ("stride_h", "stride_w", "pad_top", "pad_bottom", "pad_left", "pad_right", "dilation_h", "dilation_w")
+_DEFAULTS: dict[str, Any] = {name: default for name, (default, _) in COLUMNS.items()}
+_in_order = itemgetter(*COLUMNS)
 
 
-def layer_columns(network: Network) -> dict[str, Any]:
-    """Columns of `COLUMNS` for the operators of `network`, each of shape (number of operators,)."""
-    rows = [_row(network, op) for op in network.ops]
-    return {name: np.array([row.get(name, default) for row in rows]) for name, (default, _) in COLUMNS.items()}
+def layer_rows(network: Network) -> NDArray[np.float64]:
+    """Columns of `COLUMNS` for the operators of `network`, kinds as codes, shape (number of columns, of operators)."""
+    rows = [_in_order(_row(network, op)) for op in network.ops]
+    return np.array(rows, dtype=np.float64).reshape(-1, len(COLUMNS)).T
+
+
+def layer_key(network: Network, op: Op) -> tuple[Any, ...]:
+    """All that an operator's row follows from: equal keys, equal rows. Quicker to make than the row."""
+    tensors = network.tensors
+    read = [
+        (t.shape, t.dtype, t.is_constant, t.is_variable, t.sparsity) if i >= 0 else None
+        for i in op.inputs
+        for t in (tensors[i],)
+    ]
+    output = tensors[op.outputs[0]].shape if op.outputs else None
+    return op.kind, output, tuple(read), tuple(op.attrs.values()), tuple(op.attrs)
 
 
 def nhwc(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
@@ -29,6 +44,8 @@ def nhwc(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
     >>> nhwc((1, 49, 10, 64)), nhwc((1, 12)), nhwc((1, 16, 40))
     ((1, 49, 10, 64), (1, 1, 1, 12), (1, 16, 1, 40))
     """
+    if len(shape) == 4:
+        return shape
     if not shape:
         return 1, 1, 1, 1
     if len(shape) == 1:
@@ -41,28 +58,24 @@ def nhwc(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
 
 
 def _row(network: Network, op: Op) -> dict[str, Any]:
-    tensors = network.tensors
+    tensors, attrs = network.tensors, op.attrs
     inputs = [tensors[t] for t in op.inputs if t >= 0]
     # A transposed convolution's first input is its output shape; its data come third.
     first = tensors[op.inputs[2]] if op.kind == "transpose_conv" else (inputs[0] if inputs else tensors[op.outputs[0]])
     if first.is_constant:
         first = next((t for t in inputs if not t.is_constant), first)
     output = tensors[op.outputs[0]] if op.outputs else first
-    row: dict[str, Any] = {"kind": op.kind, "activation_bits": first.bits}
-    row |= {name: op.attrs[name] for name in _ATTRS if name in op.attrs}
-    batch, row["in_h"], row["in_w"], row["in_c"] = nhwc(first.shape)
+    # strides, padding and dilation are columns under the same names
+    row: dict[str, Any] = {**_DEFAULTS, **attrs} if attrs else _DEFAULTS.copy()
+    row["kind"], row["activation_bits"] = KIND_CODE[op.kind], first.bits
+    row["batch"], row["in_h"], row["in_w"], row["in_c"] = nhwc(first.shape)
     _, row["out_h"], row["out_w"], row["out_c"] = nhwc(output.shape)
-    row["batch"] = batch
-    activations = [t for t in inputs if not t.is_constant and not t.is_variable]
-    row["n_inputs"] = max(1, len(activations))
+    activations = [t for t in inputs if not (t.is_constant or t.is_variable)]
     if len(activations) > 1:
+        row["n_inputs"] = len(activations)
         row["in2_elements"] = sum(t.elements for t in activations) - first.elements
-    row |= _FAMILIES.get(FAMILY[op.kind], _nothing)(network, op, first, output, inputs)
-    return row
-
-
-def _nothing(network: Network, op: Op, first: Tensor, output: Tensor, inputs: list[Tensor]) -> dict[str, Any]:
-    return {}
+    family = _FAMILIES.get(FAMILY[op.kind])
+    return row if family is None else row | family(network, op, first, output, inputs)
 
 
 def _weights_of(network: Network, op: Op, position: int) -> dict[str, Any]:

@@ -59,6 +59,8 @@ _FLOAT_COLUMNS = frozenset({"weight_sparsity"})
 _MINIMUM_ZERO = frozenset(
     {"pad_top", "pad_bottom", "pad_left", "pad_right", "in2_elements", "has_bias", "weight_sparsity", "network"}
 )
+#: least value of each column
+_LEAST = np.array([[float(name not in _MINIMUM_ZERO and name != "kind")] for name in COLUMNS])
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +122,19 @@ class LayerTable:
             if made[name].shape != (n,):
                 raise NetworkError(f"layer table: column {name!r} has shape {made[name].shape}, expected ({n},)")
         return cls(**made)
+
+    @classmethod
+    def from_rows(cls, matrix: Floats) -> LayerTable:
+        """Make a table from numbers in the order of `COLUMNS`, kinds as codes, shape (n_columns, n).
+
+        Raises:
+            NetworkError: a negative or fractional size; names the row and the column.
+        """
+        if (matrix < _LEAST).any() or (matrix[:-2] != np.floor(matrix[:-2])).any() or not np.isfinite(matrix).all():
+            return cls.from_columns(dict(zip(COLUMNS, [matrix[0].astype(np.int64), *matrix[1:]], strict=True)))
+        whole = matrix.astype(np.int64)
+        named = zip(COLUMNS, matrix, whole, strict=True)
+        return cls(**{name: reals if name in _FLOAT_COLUMNS else ints for name, reals, ints in named})
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame) -> LayerTable:

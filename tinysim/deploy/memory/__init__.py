@@ -4,7 +4,13 @@ from tinysim.deploy.memory.batch import batch_greedy_heads, batch_live_peaks, ch
 from tinysim.deploy.memory.buffers import Buffers, lifetimes, live_bytes
 from tinysim.deploy.memory.channels import channel_buffers, channel_segments
 from tinysim.deploy.memory.fit import MemorySchedule, cheapest_schedule, memory_schedules
-from tinysim.deploy.memory.flash import WEIGHT_STORAGE, flatbuffer_bytes, parameter_bytes, weight_flash_bytes
+from tinysim.deploy.memory.flash import (
+    WEIGHT_STORAGE,
+    flatbuffer_bytes,
+    flatbuffer_size,
+    parameter_bytes,
+    weight_flash_bytes,
+)
 from tinysim.deploy.memory.greedy import greedy_plan
 from tinysim.deploy.memory.in_place import IN_PLACE_RULES, tie_in_place
 from tinysim.deploy.memory.optimum import Packing, cp_sat_plan, optimum_plan
@@ -13,7 +19,7 @@ from tinysim.deploy.memory.plan import PLANNERS, ArenaPlan, MemoryPolicy, plan_a
 from tinysim.deploy.memory.regions import patchable_splits
 from tinysim.deploy.memory.reorder import Order, least_peak_order, reordered
 from tinysim.deploy.memory.scratch import cmsis_nn_scratch_bytes, scratch_bytes
-from tinysim.deploy.memory.tail import tflm_tail
+from tinysim.deploy.memory.tail import persistent_bytes, tflm_tail
 from tinysim.deploy.memory.tinyengine import tinyengine_patch_buffers, tinyengine_static_bytes
 
 __all__ = [
@@ -36,6 +42,7 @@ __all__ = [
     "cmsis_nn_scratch_bytes",
     "cp_sat_plan",
     "flatbuffer_bytes",
+    "flatbuffer_size",
     "greedy_plan",
     "least_peak_order",
     "lifetimes",
@@ -46,6 +53,7 @@ __all__ = [
     "patch_buffers",
     "patch_work",
     "patchable_splits",
+    "persistent_bytes",
     "plan_arena",
     "plan_buffers",
     "reordered",

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from tinysim.errors import InputError
 from tinysim.network.graph import Network
 
-__all__ = ["Buffers", "Ints", "aligned", "lifetimes", "live_bytes", "with_scratch"]
+__all__ = ["Buffers", "Ints", "aligned", "lifetime_steps", "lifetimes", "live_bytes", "with_scratch"]
 
 Ints = NDArray[np.int64]
 
@@ -103,25 +103,32 @@ def lifetimes(network: Network, *, alignment: int = 16) -> Buffers:
 
     alignment [B]: sizes are rounded up to it.
     """
-    steps = len(network.ops)
+    first, last = lifetime_steps(network)
+    tensors = [network.tensors[t] for t in first]
+    return Buffers(
+        aligned(np.array([t.n_bytes for t in tensors], dtype=np.int64), alignment),
+        np.array(list(first.values()), dtype=np.int64),
+        np.array([last[t] for t in first], dtype=np.int64),
+        np.array(list(first), dtype=np.int64),
+        tuple(t.name or f"tensor {i}" for t, i in zip(tensors, first, strict=True)),
+        np.arange(len(first)),
+    )
+
+
+def lifetime_steps(network: Network) -> tuple[dict[int, int], dict[int, int]]:
+    """First and last step of every activation tensor, in the order of the tensors; see `lifetimes`."""
+    tensors, steps = network.tensors, len(network.ops)
     first = dict.fromkeys(network.inputs, 0)
     last = dict(first)
     for step, op in enumerate(network.ops, start=1):
-        for t in (*op.inputs, *op.outputs):
+        for t in op.inputs:
             last[t] = step
         for t in op.outputs:
+            last[t] = step
             first.setdefault(t, step)
     last.update(dict.fromkeys(network.outputs, steps))
-    kept = [t for t in network.activations() if t in first]
-    tensors = [network.tensors[t] for t in kept]
-    return Buffers(
-        aligned(np.array([t.n_bytes for t in tensors], dtype=np.int64), alignment),
-        np.array([first[t] for t in kept], dtype=np.int64),
-        np.array([last[t] for t in kept], dtype=np.int64),
-        np.array(kept, dtype=np.int64),
-        tuple(t.name or f"tensor {i}" for t, i in zip(tensors, kept, strict=True)),
-        np.arange(len(kept)),
-    )
+    kept = sorted(t for t in first if t >= 0 and not (tensors[t].is_constant or tensors[t].is_variable))
+    return {t: first[t] for t in kept}, last
 
 
 def live_bytes(buffers: Buffers) -> Ints:

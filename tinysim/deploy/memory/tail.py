@@ -9,8 +9,9 @@ Here the same allocations are made with the sizes of the C structures, so the su
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 import numpy as np
@@ -20,7 +21,7 @@ from tinysim.errors import SpecError, nearest
 from tinysim.network.graph import Network, Op
 from tinysim.network.kinds import FAMILY
 
-__all__ = ["tflm_tail"]
+__all__ = ["persistent_bytes", "tflm_tail"]
 
 _ALIGNMENT = 16
 
@@ -118,32 +119,70 @@ def tflm_tail(
     Raises:
         SpecError: an unknown kernel library or pointer size.
     """
+    if n_scratch is None:
+        n_scratch = int(np.count_nonzero(scratch_bytes(network.table(), kernels=kernels, core=core)))
+    return persistent_bytes(
+        [op.kind for op in network.ops],
+        kernels,
+        ptr_bytes=ptr_bytes,
+        n_tensors=len(network.tensors),
+        n_scratch=n_scratch,
+        prepared=[size for op in network.ops for size in _prepared(network, op)],
+        variables=[t.n_bytes for t in network.tensors if t.is_variable],
+        inputs=[network.tensors[i].dtype for i in network.inputs],
+        outputs=[network.tensors[i].dtype for i in network.outputs],
+    )
+
+
+def persistent_bytes(
+    kinds: Sequence[str],
+    kernels: str = "cmsis-nn",
+    *,
+    ptr_bytes: int = 4,
+    n_tensors: int,
+    n_scratch: int,
+    prepared: Iterable[int] = (),
+    variables: Iterable[int] = (),
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+) -> int:
+    """`tflm_tail` from what it depends on, without a network.
+
+    kinds: of the operators, in order. prepared, variables: bytes of each array that a kernel's preparation keeps, and
+    of each variable. inputs, outputs: types of the network's own tensors.
+
+    Raises:
+        SpecError: an unknown kernel library or pointer size.
+    """
     if ptr_bytes not in _ABIS:
         raise SpecError(f"TFLM tail: pointers of {ptr_bytes!r} bytes; accepted: 4, 8")
     abi = _ABIS[ptr_bytes]
     if kernels not in abi.data:
         raise SpecError(f"TFLM tail: kernel library {kernels!r} is unknown; {nearest(kernels, abi.data)}")
-    used = abi.base + abi.eval_tensor * len(network.tensors) + abi.node * len(network.ops)
-    for op in network.ops:
-        size, alignment = abi.options.get(op.kind, _USUAL_OPTIONS)
+    used = _structures(tuple(kinds), kernels, ptr_bytes, n_tensors)
+    for size in prepared:
+        used = _up(used + size, _ALIGNMENT)
+    used = _up(used, abi.pointer) + abi.pointer * n_scratch
+    for size in variables:
+        used = _up(used + size, _ALIGNMENT)
+    for dtypes in (inputs, outputs):
+        used = _up(used + abi.pointer * len(dtypes), _ALIGNMENT)
+        used += sum(abi.tensor + (abi.quantization if dtype in _QUANTIZED else 0) for dtype in dtypes)
+    return used
+
+
+@lru_cache(maxsize=4096)
+def _structures(kinds: tuple[str, ...], kernels: str, ptr_bytes: int, n_tensors: int) -> int:
+    """The interpreter's own structures, parsed options and kernel data: the same for networks that differ in sizes."""
+    abi = _ABIS[ptr_bytes]
+    used = abi.base + abi.eval_tensor * n_tensors + abi.node * len(kinds)
+    for kind in kinds:
+        size, alignment = abi.options.get(kind, _USUAL_OPTIONS)
         used = _up(used + size, alignment)
     data = abi.data[kernels]
-    for op in network.ops:
-        if op.kind not in _NO_DATA:
-            used = _up(used + data.get(op.kind, _USUAL_DATA), _ALIGNMENT)
-    for op in network.ops:
-        for size in _prepared(network, op):
-            used = _up(used + size, _ALIGNMENT)
-    if n_scratch is None:
-        n_scratch = int(np.count_nonzero(scratch_bytes(network.table(), kernels=kernels, core=core)))
-    used = _up(used, abi.pointer) + abi.pointer * n_scratch
-    for t in network.tensors:
-        if t.is_variable:
-            used = _up(used + t.n_bytes, _ALIGNMENT)
-    for group in (network.inputs, network.outputs):
-        used = _up(used + abi.pointer * len(group), _ALIGNMENT)
-        for i in group:
-            used += abi.tensor + (abi.quantization if network.tensors[i].dtype in _QUANTIZED else 0)
+    for kind in kinds:
+        if kind not in _NO_DATA:
+            used = _up(used + data.get(kind, _USUAL_DATA), _ALIGNMENT)
     return used
 
 

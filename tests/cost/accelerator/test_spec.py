@@ -26,7 +26,7 @@ FAMILIES = [
     "mvp",
     "coral",
 ]
-FAMILIES += ["neutron", "himax", "k210", "redmule", "finn", "diana"]
+FAMILIES += ["neutron", "himax", "k210", "redmule", "finn", "diana", "raman"]
 
 
 def example():
@@ -66,6 +66,12 @@ def test_unmeasured_descriptions_hold_no_fitted_figure(name):
     assert spec.measured or "fitted" not in kinds
 
 
+FIGURE = {"value": 3, "unit": "cycle", "kind": "assumed", "source": "example"}
+POINTS = [
+    {"clock": {**FIGURE, "value": f, "unit": "MHz"}, "supply": {**FIGURE, "value": 1, "unit": "V"}} for f in (200, 100)
+]
+
+
 def broken(path, value):
     data = copy.deepcopy(example())
     at = data
@@ -97,6 +103,16 @@ def broken(path, value):
         (["memories", 1, "name"], "buffer", r"memories: two have one name"),
         (["memories", 0, "width", "source"], None, r"memories\.0\.width: .*a figure needs a source"),
         (["memories", 0, "width", "unit"], "MHz", r"memories\.0\.width: .*does not fit"),
+        (["engines", 0, "step_cycles"], FIGURE, r"engines\.0: .*block: needed to count"),
+        (
+            ["engines", 0, "also"],
+            [{"in_c": 1024}],
+            r"engines\.0: .*also\.0: 1024 multipliers, the array of unroll has 256",
+        ),
+        (["engines", 0, "skips"], ["outputs"], r"engines\.0\.skips\.0: "),
+        (["decoder"], "huffman", r"decoder: "),
+        (["silicon_ratio"], {**FIGURE, "unit": "1"}, r"silicon_ratio: of a compiler's estimate, and vela is missing"),
+        (["points"], POINTS, r"points: clocks must rise"),
         (["fused"], ["swish"], r"fused: .*unknown operator 'swish'"),
     ],
 )

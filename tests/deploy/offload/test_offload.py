@@ -291,3 +291,15 @@ def test_the_core_works_on_something_else_meanwhile() -> None:
     both = simulate_system(System(soc=parts, tasks=(inference, other))).cycles
     assert alone == simulate(deployment).cycles
     assert max(alone, 300_000) <= both < alone + 10_000
+
+
+def test_activations_beyond_the_internal_ram_fall_off_a_cliff() -> None:
+    """MobileNetV2 on the STM32N6: time per MAC rises by a third once maps no longer fit, though larger maps suit it."""
+    sizes = (224, 288, 416)
+    nets = [ts.load_network(f"mobilenet-v2-1.0-{size}") for size in sizes]
+    found = [ts.estimate(net, "stm32n6570-dk") for net in nets]
+    per_mac = [est.latency_s / net.macs for est, net in zip(found, nets, strict=True)]
+    assert per_mac[1] < per_mac[0]
+    assert per_mac[2] > 1.25 * per_mac[1]
+    outside = [est.deployment.offload.engine.port_bytes["external-ram"].sum() for est in found]
+    assert outside[0] == outside[1] == 0 < outside[2]

@@ -142,9 +142,8 @@ def layer_cost(machine: Machine | Accelerator, *, kind: npt.ArrayLike, **columns
     cycles = setup + max(compute, transfers of memories that overlap) + transfers of the others
 
     Weights live in the first memory with room for all of the network's weights, activations in the first with room for
-    the layer's inputs and output. Between memory and array they pass through buffers in tiles; weights or inputs are
-    kept, whichever is faster. columns: those of `LayerTable`, and encoded_weight_bytes: each layer's
-    weights as they are stored, where that is known.
+    what is alive while the layer runs. Between memory and array they pass through buffers in tiles; weights or inputs
+    are kept, whichever is faster. columns: those of `work_of`.
 
     >>> from tinysim.cost.accelerator.spec import load_accelerator
     >>> cost = layer_cost(load_accelerator("ethos-u55-128"), kind=["conv2d"], in_h=8, in_w=8, in_c=16, out_h=8, out_w=8,
@@ -169,7 +168,7 @@ def _price(machine: Machine, work: Work) -> LayerCost:
     weights = np.where(unknown, work.weight_bytes * machine.weight_ratio[..., None], work.encoded_bytes)
     homes = {
         "weights": _store(machine, "weights", per_network(weights, work.network)[..., work.network]),
-        "activations": _store(machine, "activations", work.in_bytes + work.out_bytes),
+        "activations": _store(machine, "activations", work.live_bytes),
     }
     buffers = {"weight_buffer": _buffer(machine, "weights"), "input_buffer": _buffer(machine, "activations")}
     setup = _at(machine.setup_cycles, taken)
@@ -265,12 +264,12 @@ def _steps(spec: Accelerator, extents: Array, unroll: Array, engine: Array, dens
     along = np.ceil(extents / unroll)
     inner = [AXES.index(axis) for axis in ("in_c", "taps")]
     outer = [AXES.index(axis) for axis in ("out_c", "rows", "columns")]
-    own = np.where(density["weights"] < 1, unroll[..., AXES.index("out_c")], 1.0)
-    own = own * np.where(density["activations"] < 1, unroll[..., outer[1:]].prod(axis=-1), 1.0)
-    kept = density["weights"] * density["activations"]
-    return np.asarray(
-        along[..., outer].prod(axis=-1) * sparse_steps(along[..., inner].prod(axis=-1), density=kept, lanes=own)
+    # Lanes of other pixels see other activations; lanes of other channels the same ones, but other weights.
+    steps = sparse_steps(
+        along[..., inner].prod(axis=-1), density=density["activations"], lanes=unroll[..., outer[1:]].prod(axis=-1)
     )
+    steps = sparse_steps(steps, density=density["weights"], lanes=unroll[..., outer[0]])
+    return np.asarray(along[..., outer].prod(axis=-1) * steps)
 
 
 def _by_memory(machine: Machine, homes: dict[str, Array], weights: Array, activations: Array) -> dict[str, Array]:

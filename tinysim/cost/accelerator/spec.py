@@ -217,6 +217,8 @@ class Accelerator(Spec):
     """Memories, nearest first."""
     fused: tuple[str, ...] = ()
     """Operators that run in the pass of the operator before them, at no cost of their own."""
+    chained: tuple[str, ...] = ()
+    """Operators that take the map of the operator before as it is made: the map between the two is never stored."""
     start_time: Annotated[Figure, in_unit("s")] | None = None
     """Time per inference before the first and after the last operator: start, interrupt, transfer of the input."""
     decoder: Literal["golomb_rice", "zero_map"] | None = None
@@ -248,7 +250,7 @@ class Accelerator(Spec):
     notes: str = ""
     """What a reader should know."""
 
-    @field_validator("fused")
+    @field_validator("fused", "chained")
     @classmethod
     def _known(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
         return _checked(kinds)

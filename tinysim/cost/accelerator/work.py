@@ -49,6 +49,8 @@ class Work:
     """activation inputs [byte]"""
     out_bytes: Array
     """output [byte]"""
+    live_bytes: Array
+    """activations that are kept while the layer runs: its own inputs and output, unless others are known [byte]"""
     network: Array
     """network that the layer belongs to"""
     columns: dict[str, Array]
@@ -64,6 +66,7 @@ class Work:
             in_elements=self.in_elements * kept,
             in_bytes=self.in_bytes * kept,
             out_bytes=self.out_bytes * kept,
+            live_bytes=self.live_bytes * kept,
         )
 
 
@@ -88,7 +91,8 @@ def kind_codes(kind: npt.ArrayLike) -> Array:
 def work_of(*, kind: npt.ArrayLike, **columns: npt.ArrayLike) -> Work:
     """Loop extents and operand bytes of each layer.
 
-    kind: operator names; columns: those of `LayerTable`, and activation_sparsity: zeros among each layer's inputs.
+    kind: operator names; columns: those of `LayerTable`; activation_sparsity: zeros among each layer's inputs;
+    encoded_weight_bytes and live_bytes: see `Work`.
     An element-wise, pooling or moving operator counts one step per output element and window position; a recurrent
     layer all its gates.
     """
@@ -116,6 +120,7 @@ def work_of(*, kind: npt.ArrayLike, **columns: npt.ArrayLike) -> Work:
     weights = np.where(conv | recurrent | (code == KIND_CODE["fully_connected"]), channels * depth * window, 0.0)
     elements = c["batch"] * c["in_h"] * c["in_w"] * c["in_c"] + c["in2_elements"]
     outputs = c["batch"] * c["out_h"] * c["out_w"] * c["out_c"]
+    moved = [np.where(still, 0.0, np.ceil(n * c["activation_bits"] / 8)) for n in (elements, outputs)]
     return Work(
         kind=code,
         extents=extents,
@@ -123,8 +128,9 @@ def work_of(*, kind: npt.ArrayLike, **columns: npt.ArrayLike) -> Work:
         weight_bytes=np.ceil(weights * c["weight_bits"] / 8),
         encoded_bytes=np.broadcast_to(np.asarray(columns.get("encoded_weight_bytes", np.nan), dtype=float), code.shape),
         in_elements=np.where(still, 0.0, elements),
-        in_bytes=np.where(still, 0.0, np.ceil(elements * c["activation_bits"] / 8)),
-        out_bytes=np.where(still, 0.0, np.ceil(outputs * c["activation_bits"] / 8)),
+        in_bytes=moved[0],
+        out_bytes=moved[1],
+        live_bytes=np.broadcast_to(np.asarray(columns.get("live_bytes", moved[0] + moved[1]), dtype=float), code.shape),
         network=np.asarray(c["network"], dtype=np.int64),
         columns=c,
     )

@@ -88,6 +88,7 @@ def engine_costs(
     *,
     core_share: float = 1.0,
     encoded: Floats | None = None,
+    live_bytes: Floats | None = None,
     options: OffloadOptions | None = None,
 ) -> EngineCosts:
     """Cost on an accelerator of every layer that it can run.
@@ -95,9 +96,12 @@ def engine_costs(
     table: n layers of one network. clock_hz: clock of the core, in whose cycles costs are given [Hz]. core_share: that
     clock over the core's highest; an accelerator on the core's clock slows alike. encoded: weights of each layer as the
     decoder reads them [byte], not a number where unknown; `stored_weight_bytes` goes before it: if less than their
-    plain size, each layer shrinks alike, if more, each has the same padding. The model is `measured` (the
-    description's figures) or `vela` (the compiler's estimate); by default `vela` for an Ethos-U whose silicon nobody
-    timed. Where it was timed, `measured` is the compiler's estimate times what silicon took longer.
+    plain size, each layer shrinks alike, if more, each has the same padding. live_bytes: activations alive while each
+    layer runs [byte], which decide in which memory they lie; by default its own inputs and output.
+
+    The model is `measured` (the description's figures) or `vela` (the compiler's estimate); by default `vela` for an
+    Ethos-U whose silicon nobody timed. Where it was timed, `measured` is the compiler's estimate times what silicon
+    took longer.
 
     cycles = round(accelerator's cycles * core clock / accelerator's clock), each cause by itself
     energy = that at the description's clock * (supply / supply)^2, see `Accelerator.energy_scale`
@@ -116,6 +120,8 @@ def engine_costs(
     if any(engine.skips for engine in spec.engines):
         columns["activation_sparsity"] = np.full(len(table), options.activation_sparsity)
     runs, why = supported(spec, **columns)
+    if live_bytes is not None and spec.vela is None:
+        columns["live_bytes"] = live_bytes
     if options.stored_weight_bytes is not None:
         columns["encoded_weight_bytes"] = _stored(columns, options.stored_weight_bytes)
     elif encoded is not None and np.isfinite(encoded).any():

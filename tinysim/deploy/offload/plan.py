@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -128,7 +129,11 @@ def plan_offload(
                 )
     if spec is None or offload == "none":
         return None
-    configuration: dict[str, Any] = {"encoded": _encoded_bytes(network, spec), "options": options}
+    configuration: dict[str, Any] = {
+        "encoded": _encoded_bytes(network, spec),
+        "live_bytes": _live_bytes(network, spec),
+        "options": options,
+    }
     engine = engine_costs(table, spec, target.clock_hz, core_share=_core_share(target), **configuration)
     core, core_runs = _core_costs(table, target, priced)
     total = np.where(priced, [core.cycles.total, engine.cycles.total], 0.0)
@@ -216,6 +221,28 @@ def _encoded_bytes(network: Network, spec: Accelerator) -> Floats:
         elif found:
             sizes[position] = sum(encoded_bytes(data, spec.decoder) for data in found)
     return sizes
+
+
+def _live_bytes(network: Network, spec: Accelerator) -> Floats:
+    """Activations alive while each operator runs: made before or by it, and still to be read [byte].
+
+    A map that only a chained operator right after reads is never stored.
+    """
+    made: dict[int, int] = dict.fromkeys(network.inputs, 0)
+    last: dict[int, int] = dict.fromkeys(network.outputs, len(network.ops) - 1)
+    for position, op in enumerate(network.ops):
+        made |= {t: position for t in op.outputs if t >= 0}
+        last |= {t: max(position, last.get(t, 0)) for t in op.inputs if t in made}
+    readers = Counter(t for op in network.ops for t in op.inputs)
+    for position, op in enumerate(network.ops):
+        if op.kind in spec.chained and readers[op.inputs[0]] == 1 and made.get(op.inputs[0]) == position - 1:
+            made.pop(op.inputs[0])
+    change = np.zeros(len(network.ops) + 1)
+    for tensor, begin in made.items():
+        change[begin] += network.tensors[tensor].n_bytes
+        change[max(last.get(tensor, begin), begin) + 1] -= network.tensors[tensor].n_bytes
+    alive: Floats = np.cumsum(change)[:-1]
+    return alive
 
 
 def network_flow(network: Network, border: Border) -> Flow:

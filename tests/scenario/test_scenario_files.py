@@ -89,6 +89,29 @@ def test_a_buck_passes_power_and_a_regulator_current() -> None:
         assert sum(state.current_a.values()) * 1.8 == pytest.approx(state.cell_power_w)
 
 
+def test_the_core_sleeps_while_lora_waits_for_its_windows() -> None:
+    """Two windows 1 s apart: the cheapest state that keeps the memory, and its wake-up, instead of the run current."""
+    send = "{do: send, how: lora, radio: lora-ns3, payload: 12 B, windows: 2, listen: 30 ms}"
+    lora = ("{do: send, how: advertise, radio: ble-nrf52840, payload: 20 B}", send)
+    plan = build_plan(spec_of(("every: 1 s", "every: 60 s"), lora))
+    work = next(p for p in plan.paths if p.phases[-1].label.endswith("listen"))
+    waits = [p for p in work.phases if p.label.endswith("wait")]
+    assert [p.duration_s for p in waits] == pytest.approx([1.0 - 20e-6, 0.97 - 20e-6])
+    for phase in waits:
+        assert dict(phase.draws)["sleep (light)"] == pytest.approx(3e-6)
+        assert "idle core" not in dict(phase.draws)
+    assert sum(p.label == "wake up" for p in work.phases) == 3
+    stops = build_plan(spec_of(lora)).activities[0].stops
+    assert [done for done, _ in stops] == [2]
+
+
+def test_a_waiting_core_draws_the_sleep_current_of_its_board() -> None:
+    board = ("  run: 4 mA\n  clock: 64 MHz\n", "  device: nucleo-l4r5zi\n")
+    plan = build_plan(spec_of(board))
+    sent = next(p for a in plan.activities for p in a.phases if p.label.endswith("transmit"))
+    assert dict(sent.draws)["idle core"] == pytest.approx(3.6e-3)
+
+
 def test_a_fifo_wakes_the_mcu_at_its_watermark() -> None:
     use = "{part: lis2dh12, mode: 25Hz, rate: 25 Hz, sample: 6 B, watermark: 150 B, bus: 1 MHz}"
     imu = f"sensors:\n  imu: {use}\nactivities:"

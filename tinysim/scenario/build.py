@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tinysim.cost.timing import CoreTiming
 from tinysim.device.library import load_device
@@ -18,11 +18,15 @@ from tinysim.scenario.events import Arrivals, Pattern, Trace
 from tinysim.scenario.features import feature_cycles, fft_counts, mfcc_counts
 from tinysim.scenario.parts import Radio, Sensor, load_part
 from tinysim.scenario.plan import Activity, Phase, Plan
-from tinysim.scenario.sending import send_phases
+from tinysim.scenario.sending import IDLE, send_phases
 from tinysim.scenario.spec import Scenario, SensorUse, SleepState, When
 from tinysim.scenario.steps import Features, Infer, Run, Send, Sense
 
 __all__ = ["build_plan"]
+
+
+#: States of boards in which the core waits and its clocks run.
+_WAITING = ("sleep", "idle")
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,10 @@ def build_plan(scenario: Scenario) -> Plan:
     rate = sum(draft.arrivals.rate_hz for draft in drafts.values())
     state = _sleep_state(scenario, mcu, 1.0 / rate)
     wake = _wake_phases(scenario, mcu, state)
+    naps = [s for s in _states(scenario, mcu) if s.retained != 0]  # in the middle of its work the MCU keeps its memory
+    if naps:
+        nap = min(naps, key=lambda s: s.current)
+        drafts = {n: _with_naps(draft, nap, _wake_phases(scenario, mcu, nap)) for n, draft in drafts.items()}
     activities = tuple(
         Activity(
             name,
@@ -89,6 +97,23 @@ def build_plan(scenario: Scenario) -> Plan:
     return _with_spreads(plan, scenario, spreads)
 
 
+def _with_naps(draft: _Draft, state: SleepState, wake: tuple[Phase, ...]) -> _Draft:
+    """The draft with the core asleep in waits that are longer than its wake-up."""
+    phases: list[Phase] = []
+    at = [0]
+    wake_s = sum(phase.duration_s for phase in wake)
+    for phase in draft.phases:
+        idle = dict(phase.draws).get(IDLE, 0.0)
+        if phase.waits and phase.duration_s > wake_s and state.current < idle:
+            draws = tuple(draw for draw in phase.draws if draw[0] != IDLE)
+            asleep = (*draws, (f"sleep ({state.name})", state.current))
+            phases += [Phase(phase.label, phase.duration_s - wake_s, asleep), *wake]
+        else:
+            phases.append(phase)
+        at.append(len(phases))
+    return replace(draft, phases=tuple(phases), stops=tuple((at[done], go_on) for done, go_on in draft.stops))
+
+
 def _with_spreads(plan: Plan, scenario: Scenario, spreads: dict[str, float]) -> Plan:
     said = scenario.uncertainty
     for name in said.consumers:
@@ -113,13 +138,16 @@ def _resolve_mcu(scenario: Scenario) -> _Mcu:
         return _Mcu(None, None, said.clock, said.run, said.idle)
     device = load_device(said.device)
     clock = said.clock or device.clock.si
-    run = said.run
+    run, idle = said.run, said.idle
+    if idle is None and device.power is not None and clock == device.clock.si:
+        waiting = [s.current.si for s in device.power.sleep if s.name in _WAITING and s.current.known]
+        idle = waiting[0] if waiting else None
     if run is None and device.power is not None:
         points = [p for p in device.power.run if abs(p.clock.si - clock) <= 1e-3 * clock and p.current.known]
         rail = scenario.supply.rail or scenario.supply.voltage
         if points:
             run = min(points, key=lambda p: abs(p.supply.si - rail)).current.si
-    return _Mcu(device, said.runtime, clock, run, said.idle)
+    return _Mcu(device, said.runtime, clock, run, idle)
 
 
 def _states(scenario: Scenario, mcu: _Mcu) -> list[SleepState]:
@@ -290,7 +318,7 @@ def _sense(step: Sense, scenario: Scenario, mcu: _Mcu) -> list[Phase]:
         raise SpecError(f"sensor: no sensor {step.sensor!r}; {nearest(step.sensor, scenario.sensors)}")
     use = scenario.sensors[step.sensor]
     active, asleep, start = _sensor_a(step.sensor, use)
-    draws: list[tuple[str, float]] = [("idle core", mcu.idling_a() if use.dma else mcu.running_a())]
+    draws: list[tuple[str, float]] = [(IDLE, mcu.idling_a() if use.dma else mcu.running_a())]
     if not use.always:
         draws.append((step.sensor, active - asleep))
     name = step.name or f"sense {step.sensor}"

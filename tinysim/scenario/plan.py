@@ -23,6 +23,8 @@ class Phase:
     duration_s: float
     draws: Draws
     """(consumer, current at the rail [A]) besides the constant ones."""
+    waits: bool = False
+    """Whether nothing needs the core meanwhile, so that it may sleep."""
 
     @property
     def current_a(self) -> float:

@@ -8,7 +8,10 @@ from tinysim.scenario.plan import Phase
 from tinysim.scenario.radio import BLE_IFS_S, ble_advertising_s, ble_data_s, ble_listen_s, lora_airtime_s, uart_s
 from tinysim.scenario.steps import Send
 
-__all__ = ["send_phases"]
+__all__ = ["IDLE", "send_phases"]
+
+#: Consumer that the core is while it waits for a radio.
+IDLE = "idle core"
 
 
 def send_phases(step: Send, idle_a: float) -> list[Phase]:
@@ -17,7 +20,7 @@ def send_phases(step: Send, idle_a: float) -> list[Phase]:
     Raises:
         SpecError: no such radio or output power, or one that speaks another protocol.
     """
-    idle = ("idle core", idle_a)
+    idle = (IDLE, idle_a)
     name = step.name or f"send {step.how}"
     if step.radio is None or step.how == "uart":
         return [Phase(name, uart_s(step.payload, baud_hz=step.baud), ((name, idle_a),))]
@@ -28,9 +31,9 @@ def send_phases(step: Send, idle_a: float) -> list[Phase]:
     tx_a, rx_a, sleep_a = radio.tx_a(step.power), radio.rx.si, radio.sleep.si if radio.sleep is not None else 0.0
     wait_a = radio.standby.si - sleep_a if radio.standby is not None else 0.0
 
-    def phase(label: str, duration_s: float, radio_a: float) -> Phase:
+    def phase(label: str, duration_s: float, radio_a: float, *, waits: bool = False) -> Phase:
         """The radio's own sleep current is among the constant ones."""
-        return Phase(label, duration_s, ((name, max(radio_a - sleep_a, 0.0)), idle))
+        return Phase(label, duration_s, ((name, max(radio_a - sleep_a, 0.0)), idle), waits)
 
     ramp = [phase(f"{name}: ramp", radio.ramp.si, tx_a)] if radio.ramp is not None else []
     if step.how == "lora":
@@ -46,7 +49,8 @@ def send_phases(step: Send, idle_a: float) -> list[Phase]:
         for window in range(step.windows):
             assert step.listen is not None
             delay = step.window_delay if window == 0 else 1.0 - step.listen
-            out += [phase(f"{name}: wait", delay, wait_a + sleep_a), phase(f"{name}: listen", step.listen, rx_a)]
+            out.append(phase(f"{name}: wait", delay, wait_a + sleep_a, waits=True))
+            out.append(phase(f"{name}: listen", step.listen, rx_a))
         return out
     if step.how == "advertise":
         out = []

@@ -181,7 +181,7 @@ class Mcu(Spec):
     run: Amperes | None = None
     """Current while the core computes."""
     idle: Amperes | None = None
-    """Current while the core waits for DMA or a radio; the run current by default."""
+    """Current while the core waits for DMA or a radio; the board's with its clocks running, else the run current."""
     sleep: tuple[SleepState, ...] = ()
     """Sleep states to choose from."""
     use: str = "auto"

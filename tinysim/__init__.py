@@ -11,6 +11,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tinysim.calibrate.board import Calibrated as Calibrated
+    from tinysim.calibrate.board import calibrate as calibrate
     from tinysim.deploy.deployment import Deployment as Deployment
     from tinysim.deploy.deployment import deploy as deploy
     from tinysim.deploy.fit import fit_memory as fit_memory
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Calibrated": "tinysim.calibrate.board",
     "Comparison": "tinysim.estimate.comparison",
     "CostModel": "tinysim.explore.cost_model",
     "Deployment": "tinysim.deploy.deployment",
@@ -49,6 +52,7 @@ _HOMES = {
     "Timeline": "tinysim.simulate.timeline",
     "TrainingEstimate": "tinysim.estimate.training",
     "battery_life": "tinysim.scenario.life",
+    "calibrate": "tinysim.calibrate.board",
     "compare": "tinysim.estimate.comparison",
     "deploy": "tinysim.deploy.deployment",
     "estimate": "tinysim.estimate.engine",

@@ -7,11 +7,9 @@ import pandas as pd
 import pytest
 
 import tinysim as ts
-from tinysim.calibrate.board import calibrate
 from tinysim.calibrate.features import ln_cycles, row_features
 from tinysim.calibrate.fit import Design, fit_effects, posterior
 from tinysim.calibrate.rows import SUITES, cells, load_rows, read_rows
-from tinysim.calibrate.ship import effects_table
 from tinysim.calibrate.validate import Dataset, baselines, dataset, out_of_fold, scores
 from tinysim.device.effects import FEATURES, WORK, coefficients, levels_of, read_effects
 from tinysim.device.library import load_device, load_runtime, sources
@@ -100,34 +98,6 @@ def test_the_prior_rules_where_rows_are_silent() -> None:
     fit = posterior(design, design.predict(theta), theta)
     assert (fit.sd <= design.sigma + 1e-12).all()
     assert 0 < fit.effective_parameters <= 1
-
-
-def measured(tmp_path: Path, factor: float, *networks: str) -> Path:
-    lines = ["network,device,runtime,latency_ms"]
-    for name in networks:
-        latency = ts.estimate(name, "nucleo-l4r5zi", "tflm-cmsis-nn").latency_s * 1e3 * factor
-        lines.append(f"{name},nucleo-l4r5zi,tflm-cmsis-nn,{latency}")
-    path = tmp_path / "rows.csv"
-    path.write_text("\n".join(lines))
-    return path
-
-
-def test_three_rows_pull_an_unseen_network_along(tmp_path: Path) -> None:
-    result = calibrate(read_rows(measured(tmp_path, 1.15, "kws", "vww", "ic")))
-    table = tmp_path / "effects.csv"
-    table.write_text(effects_table(result.effects, ["a note"]))
-    before = ts.estimate("ds-cnn-l", "nucleo-l4r5zi", "tflm-cmsis-nn").latency_s
-    after = ts.estimate("ds-cnn-l", "nucleo-l4r5zi", "tflm-cmsis-nn", calibration=str(table)).latency_s
-    assert 1.05 < after / before < 1.20
-    assert (np.abs(result.rows["residual"]) < 0.06).all()
-
-
-def test_contradictions_are_named(tmp_path: Path) -> None:
-    path = measured(tmp_path, 1.0, "kws", "vww")
-    path.write_text(path.read_text() + "\nkws,nucleo-l4r5zi,tflm-cmsis-nn,400\n")
-    warnings = " ".join(calibrate(read_rows(path)).warnings)
-    assert "differ by" in warnings
-    assert "rows:4" in warnings
 
 
 @pytest.mark.parametrize(

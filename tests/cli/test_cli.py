@@ -120,3 +120,21 @@ def test_a_wrong_argument_is_one_line(capsys: pytest.CaptureFixture[str], args: 
     assert code == 2
     assert len(err.splitlines()) == 1
     assert message in err
+
+
+def test_calibrate_writes_a_file_that_estimate_takes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("network,runtime,latency_ms\nkws,tflm-cmsis-nn,120\nic,tflm-cmsis-nn,500\nad,tflm-cmsis-nn,11\n")
+    code, out, _ = run(capsys, "calibrate", str(rows), "-d", "nucleo-l4r5zi")
+    path = tmp_path / "rows.calibration.yaml"
+    assert code == 0
+    assert f"written: {path}" in out
+    estimate = ("estimate", "kws", "-d", "nucleo-l4r5zi", "-r", "tflm-cmsis-nn", "--json")
+    _, plain, _ = run(capsys, *estimate)
+    _, fitted, _ = run(capsys, *estimate, "--calibration", str(path))
+    errors = [abs(json.loads(text)["latency_s"] / 0.12 - 1) for text in (plain, fitted)]
+    assert errors[1] < errors[0]
+    code, _, err = run(capsys, "calibrate", str(rows), "-d", "nucleo-l4r5zi", "--out", str(rows))
+    assert code == 2
+    assert "no calibration" in err
+    assert rows.read_text().startswith("network,")

@@ -26,7 +26,7 @@ from tinysim.network.table import LayerTable
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ln_cycles", "network_features", "row_features", "row_levels"]
+__all__ = ["ln_cycles", "named_features", "network_features", "row_features", "row_levels", "row_precision"]
 
 Floats = NDArray[np.float64]
 
@@ -69,7 +69,8 @@ def _network(name: str) -> tuple[Network, str]:
     return network, precision_of(network.table())
 
 
-def _precision(name: str) -> str:
+def row_precision(name: str) -> str:
+    """Number format of what a row names: a network or a single layer."""
     return precision_of(layer_table(name)) if is_layer(name) else _network(name)[1]
 
 
@@ -78,15 +79,20 @@ def _features(
     network: str, device: str, runtime: str, build: str, clock_hz: float | None, memory: str | None
 ) -> tuple[float, ...]:
     places = {} if memory is None else {"weights_in": memory, "activations_in": memory}
-    target = resolve_target(device, runtime, clock_hz=clock_hz, build=build, precision=_precision(network), **places)
+    target = resolve_target(device, runtime, clock_hz=clock_hz, build=build, precision=row_precision(network), **places)
+    return tuple(named_features(network, target).tolist())
+
+
+def named_features(network: str, target: Target) -> Floats:
+    """Features of what a row names on a target: a network or a single layer, shape (len(FEATURES),) [cycle]."""
     if not is_layer(network):
-        return tuple(network_features(_network(network)[0], target).tolist())
+        return network_features(_network(network)[0], target)
     # A layer is no inference, and a bare kernel no operator of an interpreter either.
     found = table_features(layer_table(network), target)
     found[FEATURES.index("inference_overhead")] = 0.0
     if network.startswith("kernel:"):
         found[FEATURES.index("op_overhead")] = 0.0
-    return tuple(found.tolist())
+    return found
 
 
 def row_features(rows: pd.DataFrame) -> Floats:
@@ -99,7 +105,7 @@ def row_levels(rows: pd.DataFrame) -> list[dict[str, str]]:
     """Levels of every row: family, stack, precision, build, core, board."""
     named = zip(rows["network"], rows["device"], rows["runtime"], rows["build"], strict=True)
     return [
-        levels_of(load_runtime(runtime), load_device(device), precision=_precision(network), build=build)
+        levels_of(load_runtime(runtime), load_device(device), precision=row_precision(network), build=build)
         for network, device, runtime, build in named
     ]
 

@@ -63,8 +63,8 @@ def load_rows(*suites: str) -> pd.DataFrame:
     return pd.concat([suite_rows(suite) for suite in suites or SUITES], ignore_index=True)
 
 
-def read_rows(path: Path) -> pd.DataFrame:
-    """Read a table of measurements, with the columns of `COLUMNS`.
+def read_rows(path: Path, device: object | None = None) -> pd.DataFrame:
+    """Read a table of measurements, with the columns of `COLUMNS`; `device` serves where it has no such column.
 
     Raises:
         InputError: the file cannot be read, a column is missing, or a latency is no positive number; names the row.
@@ -76,11 +76,15 @@ def read_rows(path: Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         problem = " ".join(str(error).split())
         raise InputError(f"{path}: no table of measurements: {problem}") from error
+    if device is not None and "device" not in table:
+        table["device"] = getattr(device, "name", str(device))
     for column, (required, meaning) in COLUMNS.items():
         if column not in table:
             if required:
                 raise InputError(f"{path}: column {column!r} is missing ({meaning}); it has {', '.join(table.columns)}")
             table[column] = None
+    if table.empty:
+        raise InputError(f"{path}: a header and no rows")
     latency = pd.to_numeric(table["latency_ms"], errors="coerce")
     bad = table.index[~(latency > 0)]
     if len(bad):

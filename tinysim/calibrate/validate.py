@@ -6,32 +6,53 @@ No row is both fitted and scored: each group of a split is predicted by a fit to
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinysim.calibrate.features import ln_cycles, row_features, row_levels
-from tinysim.calibrate.fit import Design, fit_effects
+from tinysim.calibrate.fit import Design, Fit, fit_effects
 from tinysim.calibrate.layers import is_layer, layer_table
 from tinysim.calibrate.rows import load_rows
+from tinysim.deploy.spread import shipped_residuals, spread_of
+from tinysim.device.effects import EFFECTS, WORK
+from tinysim.estimate.interval import conformal_factor
 from tinysim.network.load import load_network
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SPLITS", "Dataset", "coverage", "dataset", "out_of_fold", "scores", "table_of"]
+__all__ = [
+    "LEVELS",
+    "MODELS",
+    "SPLITS",
+    "Dataset",
+    "coverage",
+    "dataset",
+    "out_of_fold",
+    "parameters",
+    "predictions",
+    "scores",
+    "table_of",
+]
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
+
+#: Levels whose coverage is measured.
+LEVELS = (0.5, 0.8, 0.9)
+#: What predicts: tinysim, and what a reader would do without it.
+MODELS = ("tinysim", "cycles/MAC", "cycles/MAC by layer type")
 
 #: split -> what is left out at a time
 SPLITS = {
     "cell": "a network on a board with a stack, copies of the measurement included",
     "network": "a network (of the zoo: its family) everywhere",
-    "board": "a board, its core and stack known from other boards",
+    "board": "a board; scored are rows whose core is known from other boards, and whose stack is",
+    "pair": "a board; scored are rows whose stack is known from another board of the same core",
 }
 
 
@@ -54,14 +75,15 @@ class Dataset:
 
     def scored(self, split: str) -> NDArray[np.bool_]:
         """Rows that a split can score: of a board left out, those whose core and stack other boards know."""
-        if split != "board":
+        if split not in ("board", "pair"):
             return np.ones(len(self.rows), dtype=bool)
         boards, known = self.groups("board"), np.zeros(len(self.rows), dtype=bool)
         for i, level in enumerate(self.levels):
             others = [other for other, board in zip(self.levels, boards, strict=True) if board != boards[i]]
-            known[i] = any(other["core"] == level["core"] for other in others) and any(
-                other["stack"] == level["stack"] for other in others
-            )
+            same_core = [other["core"] == level["core"] for other in others]
+            same_stack = [other["stack"] == level["stack"] for other in others]
+            together = any(core and stack for core, stack in zip(same_core, same_stack, strict=True))
+            known[i] = together or (split == "board" and any(same_core) and any(same_stack))
         return known
 
 
@@ -115,28 +137,36 @@ def baselines(data: Dataset, split: str) -> dict[str, Floats]:
     macs = np.array([_macs_by_type(name) for name in data.rows["network"]])
     stacks = np.array([f"{v['stack']} {v['core']} {v['precision']} {v['build']}" for v in data.levels])
     precision = np.array([v["precision"] for v in data.levels])
-    cycles = np.exp(data.ln_cycles)
+    cycles, working = np.exp(data.ln_cycles), macs.sum(axis=1) > 0
     one, typed = np.full(len(groups), np.nan), np.full(len(groups), np.nan)
     for group in np.unique(groups):
         held = groups == group
         for stack in np.unique(stacks[held]):
             rows = held & (stacks == stack)
             served = ~held & (stacks == stack)
-            if not served.any():
+            if not (served & working).any():
                 served = ~held & (precision == precision[rows][0])
-            rate = np.median(cycles[served] / macs[served].sum(axis=1))
+            worked = served & working
+            rate = np.median(cycles[worked] / macs[worked].sum(axis=1))
             one[rows] = np.log(np.maximum(macs[rows].sum(axis=1), 1) * rate)
-            typed[rows] = _by_type(macs, cycles, served, rows)
+            typed[rows] = _by_type(macs, cycles, served, rows, float(rate))
     return {"cycles/MAC": one, "cycles/MAC by layer type": typed}
 
 
-def _by_type(macs: Floats, cycles: Floats, served: NDArray[np.bool_], rows: NDArray[np.bool_]) -> Floats:
+def _by_type(macs: Floats, cycles: Floats, served: NDArray[np.bool_], rows: NDArray[np.bool_], rate: float) -> Floats:
+    """Non-negative rates by type from the served rows, drawn to the common rate where these say little."""
     from scipy.optimize import nnls
 
-    weight = 1.0 / cycles[served]
-    rates, _ = nnls(macs[served] * weight[:, None], np.ones(int(served.sum())))
-    predicted: Floats = np.log(np.maximum(macs[rows] @ rates, 1.0))
+    shares = macs[served] * rate / cycles[served][:, None]
+    drawn = _RIDGE * np.eye(macs.shape[1])
+    target = np.concatenate([np.ones(len(shares)), np.full(len(drawn), _RIDGE)])
+    relative, _ = nnls(np.concatenate([shares, drawn]), target)
+    predicted: Floats = np.log(np.maximum(macs[rows] @ (relative * rate), 1.0))
     return predicted
+
+
+#: Weight of the common rate against a row of measurement: a type's rate is three times as uncertain.
+_RIDGE = 0.3
 
 
 def _macs_by_type(name: str) -> tuple[float, ...]:
@@ -144,68 +174,128 @@ def _macs_by_type(name: str) -> tuple[float, ...]:
     pointwise = table.is_kind("conv2d") & (table.kernel_h * table.kernel_w == 1)
     conv = table.is_kind("conv2d", "transpose_conv") & ~pointwise
     masks = (conv, pointwise, table.is_kind("depthwise_conv2d"), table.is_family("matmul", "recurrent"))
-    return (*(float(table.macs[mask].sum()) for mask in masks), 0.0)
+    return tuple(float(table.macs[mask].sum()) for mask in masks)
 
 
 def scores(error_ln: Floats) -> dict[str, float]:
-    """Summary of ln(measured / predicted): n, mape, median, p90, worst, share within 10 % and 12 %."""
-    ape = np.abs(np.expm1(-error_ln[np.isfinite(error_ln)]))
+    """Summary of ln(measured / predicted): n, mape, median, p90, worst, bias, share within 10 % and 12 %.
+
+    The bias is the median of predicted / measured - 1.
+    """
+    error = error_ln[np.isfinite(error_ln)]
+    ape = np.abs(np.expm1(-error))
     return {
         "n": len(ape),
         "mape": float(ape.mean()),
         "median": float(np.median(ape)),
         "p90": float(np.quantile(ape, 0.9)),
         "worst": float(ape.max()),
+        "bias": float(np.median(np.expm1(-error))),
         "within_10": float((ape <= 0.10).mean()),
         "within_12": float((ape <= 0.12).mean()),
     }
 
 
-def coverage(data: Dataset, split: str, predicted: Floats) -> list[dict[str, float]]:
-    """Empirical coverage of intervals made of the other cells' residuals, and their median half-width.
+def half_widths(data: Dataset, split: str, predicted: Floats) -> dict[float, Floats]:
+    """Half-widths of the intervals that an estimate of each row would carry [ln], by level, each of shape (n,).
 
-    For each row the residuals of its own group are left out, as they would be for a new measurement.
+    The residuals are those that ship, without the row's own group, as for a new measurement. NaN where not scored.
     """
-    from tinysim.estimate.interval import conformal_factor
-
-    groups = data.groups(split)
-    residual = data.ln_cycles - predicted
-    finite = np.isfinite(residual)
-    key = np.array([f"{v['family']} {v['core']} {v['precision']}" for v in data.levels])
-    precision = np.array([v["precision"] for v in data.levels])
-    found = []
-    for level in (0.5, 0.8, 0.9):
-        factors = np.full(len(residual), np.nan)
-        for i in np.flatnonzero(finite):
-            others = finite & (groups != groups[i])
-            near = others & (key == key[i])
-            pool = residual[near] if near.sum() >= 12 else residual[others & (precision == precision[i])]
-            factors[i] = conformal_factor(pool.tolist(), level)
-        inside = np.abs(residual[finite]) <= np.log(factors[finite])
-        row = {"level": level, "coverage": float(inside.mean()), "half_width": float(np.median(factors[finite]) - 1)}
-        found.append(row)
+    groups, ids = data.groups(split), np.array(data.rows["id"], dtype=str)
+    rows = shipped_residuals()
+    row_ids = np.array([row["id"] for row in rows], dtype=str)
+    found = {level: np.full(len(groups), np.nan) for level in LEVELS}
+    for group in np.unique(groups[np.isfinite(predicted)]):
+        held = groups == group
+        others = [row for row, own in zip(rows, np.isin(row_ids, ids[held]), strict=True) if not own]
+        for i in np.flatnonzero(held & np.isfinite(predicted)).tolist():
+            spread = spread_of(data.levels[i], others)
+            for level, widths in found.items():
+                widths[i] = np.log(conformal_factor(spread.residuals, level, widening=spread.widening))
     return found
 
 
-def table_of(data: Dataset, split: str, predicted: Floats, suites: set[str]) -> pd.DataFrame:
-    """Errors by suite and precision, of tinysim and of two baselines on the same rows.
+def coverage(data: Dataset, split: str, predicted: Floats, suites: Collection[str] = ()) -> list[dict[str, Any]]:
+    """How often the intervals hold the measurement, by suite (`all`: over the suites) and level.
 
-    predicted: of `out_of_fold`, shape (n,). suites: which to report; all if empty. Columns: split, suite, precision,
-    model, n, mape, median, p90, worst, within_10, within_12 [1], worst_row.
+    Columns: split, suite, level, n, coverage [1], half_width (median, relative to the prediction) [1].
+    """
+    residual = np.abs(data.ln_cycles - predicted)
+    suite_of = np.array(data.rows["suite"], dtype=str)
+    wanted = sorted(suites or set(suite_of.tolist()))
+    found = []
+    widths = half_widths(data, split, predicted)
+    for suite in [*wanted, "all"] if len(wanted) > 1 else wanted:
+        rows = np.isfinite(predicted) & np.isin(suite_of, wanted if suite == "all" else [suite])
+        for level, width in widths.items():
+            if rows.any():
+                inside = float((residual[rows] <= width[rows]).mean())
+                half = float(np.expm1(np.median(width[rows])))
+                head = {"split": split, "suite": suite, "level": level, "n": int(rows.sum())}
+                found.append(head | {"coverage": inside, "half_width": half})
+    return found
+
+
+def predictions(data: Dataset, split: str, predicted: Floats) -> pd.DataFrame:
+    """Measured and predicted latency of every scored row of a split, by tinysim and both baselines.
+
+    predicted: of `out_of_fold`, shape (n,). Columns: split, suite, precision, id, network, device, runtime,
+    measured_ms, and a column of milliseconds per model.
+    """
+    models = {"tinysim": predicted} | baselines(data, split)
+    frame = data.rows[["suite", "id", "network", "device", "runtime"]].copy()
+    frame.insert(0, "split", split)
+    frame.insert(2, "precision", [level["precision"] for level in data.levels])
+    frame["measured_ms"] = data.rows["latency_ms"].to_numpy(dtype=np.float64)
+    for model, ln in models.items():
+        frame[model] = frame["measured_ms"] * np.exp(ln - data.ln_cycles)
+    return frame[np.isfinite(predicted)].reset_index(drop=True)
+
+
+def table_of(frame: pd.DataFrame, suites: Collection[str] = ()) -> pd.DataFrame:
+    """Errors by split, suite and precision, of every model of `predictions` on the same rows.
+
+    suites: which to report; all if empty. Columns: split, suite, precision, model, the fields of `scores`, worst_row.
     """
     import pandas as pd
 
-    precision = np.array([level["precision"] for level in data.levels])
-    models = {"tinysim": predicted} | baselines(data, split)
     found = []
-    for suite in sorted(suites or set(data.rows["suite"])):
-        for bits in ("int8", "int16x8", "float32"):
-            rows = np.isfinite(predicted) & np.array(data.rows["suite"] == suite) & (precision == bits)
-            if not rows.any():
-                continue
-            for model, values in models.items():
-                error = (data.ln_cycles - values)[rows]
-                worst = data.rows["id"].to_numpy()[rows][int(np.argmax(np.abs(error)))]
-                head = {"split": split, "suite": suite, "precision": bits, "model": model}
-                found.append(head | scores(error) | {"worst_row": worst})
+    for (split, suite, bits), rows in frame.groupby(["split", "suite", "precision"], sort=False):
+        if suites and suite not in suites:
+            continue
+        for model in MODELS:
+            error = np.log(rows["measured_ms"].to_numpy() / rows[model].to_numpy())
+            worst = rows["id"].to_numpy()[int(np.argmax(np.abs(np.expm1(-error))))]
+            head = {"split": split, "suite": suite, "precision": bits, "model": model}
+            found.append(head | scores(error) | {"worst_row": worst})
     return pd.DataFrame(found)
+
+
+def parameters(fit: Fit) -> list[dict[str, Any]]:
+    """What was fitted, by whose it is and which coefficient it moves: how many effects, how many the rows determine.
+
+    The latter is sum(1 - posterior variance / prior variance); over all it is the trace of the hat matrix.
+    """
+    determined = 1.0 - (fit.sd / fit.design.sigma) ** 2
+    found: dict[tuple[str, str], list[float]] = {}
+    for (name, _, feature), value in zip(fit.design.keys, determined.tolist(), strict=True):
+        features = [feature] if feature != "*" else _SHARED.get(name, ["compute"])
+        quantities = {QUANTITIES.get(one, one) for one in features}
+        whose = name.split(",")[0].replace(" stall", "").replace(" overhead", "").replace(" code", "")
+        found.setdefault((whose, " and ".join(sorted(quantities))), []).append(value)
+    return [
+        {"of": whose, "parameter": what, "effects": len(values), "determined": float(sum(values))}
+        for (whose, what), values in found.items()
+    ]
+
+
+_SHARED: dict[str, list[str]] = {effect.name: list(effect.features) for effect in EFFECTS if effect.shared}
+
+#: Fitted coefficient -> its physical meaning.
+QUANTITIES = dict.fromkeys(WORK, "executed over counted cycles") | {
+    "weights_stall": "share of wait states seen, weights",
+    "code_stall": "share of wait states seen, code",
+    "activations_stall": "share of wait states seen, activations",
+    "op_overhead": "cycles per operator",
+    "inference_overhead": "cycles per inference",
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import click
@@ -14,28 +15,32 @@ __all__ = ["command"]
 @click.command("calibrate")
 @click.argument("rows", type=click.Path(path_type=Path))
 @click.option("--device", "-d", help="Board of the rows, by name or YAML file; their device column by default.")
-@click.option("--out", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write the effects (CSV).")
+@click.option(
+    "--out",
+    "-o",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to write the calibration; ROWS with the suffix .calibration.yaml by default.",
+)
 @json_option
 def command(rows: Path, device: str | None, out: Path | None, as_json: bool) -> None:
     """Fit a board to a few measured runs, with the shipped calibration as prior.
 
-    ROWS is a CSV with the columns network, device, runtime and latency_ms, and perhaps build and clock_mhz. Pass the
+    ROWS is a CSV with the columns network, runtime and latency_ms, and perhaps device, build and clock_mhz. Pass the
     written file to `tinysim estimate --calibration FILE`.
 
     \b
     Example:
-      tinysim calibrate measured.csv --device my-board.yaml --out my-board.csv
+      tinysim calibrate measured.csv --device my-board.yaml
+      tinysim estimate model.tflite --device my-board.yaml --calibration measured.calibration.yaml
     """
     from tinysim.calibrate.board import calibrate
-    from tinysim.calibrate.rows import read_rows
-    from tinysim.report.calibration import calibration_document, calibration_text, print_calibration
+    from tinysim.report.calibration import calibration_text, print_calibration, write_calibration
 
-    result = calibrate(read_rows(rows), device)
-    if out is not None:
-        from tinysim.cli.options import write_text
-
-        write_text(out, calibration_text(result, rows.name))
+    result = calibrate(rows, device)
+    path = out or rows.with_suffix(".calibration.yaml")
+    write_calibration(path, calibration_text(result, rows.name, date.today()))
     if as_json:
-        echo_json(calibration_document(result))
+        echo_json(result.to_dict())
     else:
         print_calibration(result)
+        click.echo(f"written: {path}")

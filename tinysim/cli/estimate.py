@@ -23,7 +23,7 @@ __all__ = ["command"]
 @click.option("--regulator", type=click.Choice(["ldo", "smps", "none"]), help="Converter between supply and core.")
 @click.option("--temperature", type=float, help="Junction temperature in degrees Celsius; 25 by default.")
 @click.option("--build", default="", help="How the build differs: -Os, -O3+dcheck, nofpu, ...")
-@click.option("--calibration", help="Table of effects written by `tinysim calibrate`.")
+@click.option("--calibration", help="File written by `tinysim calibrate`.")
 @click.option("--level", default=0.9, show_default=True, help="Level of the prediction interval.")
 @click.option("--sensitivity", is_flag=True, help="Print what a change of each figure does, instead of layers.")
 @click.option("--step", default=1.0, show_default=True, help="Change of each figure for --sensitivity, in per cent.")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from tinysim.device.library import spec_folder
 
-__all__ = ["Spread", "spread_of"]
+__all__ = ["Spread", "shipped_residuals", "spread_of"]
 
 #: Fewer residuals than this say little about the tails.
 _ENOUGH = 12
@@ -28,8 +29,8 @@ class Spread:
 
 
 @cache
-def _rows() -> tuple[dict[str, str], ...]:
-    """Shipped residuals: columns split, suite, family, stack, core, board, precision, ln."""
+def shipped_residuals() -> tuple[dict[str, str], ...]:
+    """Shipped residuals: columns split, id, suite, family, stack, core, board, precision, ln."""
     path = spec_folder() / "calibration" / "residuals.csv"
     if not path.is_file():
         return ()
@@ -37,23 +38,37 @@ def _rows() -> tuple[dict[str, str], ...]:
     return tuple(csv.DictReader(lines))
 
 
-def spread_of(levels: Mapping[str, str]) -> Spread:
+def spread_of(
+    levels: Mapping[str, str], rows: Sequence[Mapping[str, str]] | None = None, *, calibrated: bool = False
+) -> Spread:
     """Residuals for a combination of levels, from the most similar group that holds enough of them.
 
-    A stack measured on the core is judged by cells left out; anything else by whole boards left out.
+    Where the board and the stack on its core were measured, cells that were left out serve. On a new board, boards that
+    were left out do: those whose stack other boards of the core knew, or those where nobody did, as it is here.
+    rows: the residuals to choose from, those that ship by default. calibrated: a user measured this board.
     """
+    known = shipped_residuals() if rows is None else rows
+    boards: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for row in known:
+        boards[row["family"], row["core"]].add(row["board"])
+    measured = bool(boards[levels["family"], levels["core"]])
+    here = calibrated or any(row["board"] == levels["board"] for row in known)
+    split = "cell" if measured and here else "board"
+    who = "cells" if split == "cell" else "boards"
     stack = f"{levels['stack']} on {levels['core']}"
-    for split, names, basis in (
-        ("cell", ("family", "core", "precision"), f"{stack}: cells of this stack and core left out"),
-        ("cell", ("family", "precision"), f"{stack}: cells of this stack on any core left out"),
-        ("board", ("core", "precision"), f"{stack}: boards of this core left out"),
-        ("board", ("precision",), f"{stack}: boards left out, none of this stack and core"),
+    for names, whose in (
+        (("family", "core", "precision"), f"{who} of this stack and core"),
+        (("family", "precision"), f"{who} of this stack on any core"),
+        (("core", "precision"), f"{who} of this core"),
+        (("precision",), who),
     ):
-        chosen = [row for row in _rows() if row["split"] == split and all(row[n] == levels[n] for n in names)]
-        if len(chosen) >= _ENOUGH and (split == "board" or _measured(levels)):
-            return Spread(tuple(float(row["ln"]) for row in chosen), basis)
+        chosen = [
+            float(row["ln"])
+            for row in known
+            if row["split"] == split
+            and all(row[name] == levels[name] for name in names)
+            and (split == "cell" or measured == bool(boards[row["family"], row["core"]] - {row["board"]}))
+        ]
+        if len(chosen) >= _ENOUGH:
+            return Spread(tuple(chosen), f"{stack}: {whose} left out")
     return Spread((), f"{stack}: nothing similar was measured")
-
-
-def _measured(levels: Mapping[str, str]) -> bool:
-    return any(row["family"] == levels["family"] and row["core"] == levels["core"] for row in _rows())

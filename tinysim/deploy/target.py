@@ -58,7 +58,7 @@ class Options:
     regulator: Regulator | None = None
     """converter between supply and core: ldo, smps or none"""
     calibration: str | None = None
-    """table of effects that adds to the shipped ones (written by `tinysim calibrate`)"""
+    """file of effects that replace shipped ones (written by `tinysim calibrate`)"""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,9 @@ def resolve_target(device: str | Device, runtime: str | None = None, **options: 
         names = [f.name for f in fields(Options)]
         unknown = next(name for name in options if name not in names)
         raise SpecError(f"unknown option {unknown!r}; {nearest(unknown, names)}") from error
-    return _resolved(board.name, runtime, chosen) if is_shipped(board) else _resolve(board, runtime, chosen)
+    # A calibration file may change between calls, and so may a board that is not the library's.
+    keep = is_shipped(board) and chosen.calibration is None
+    return _resolved(board.name, runtime, chosen) if keep else _resolve(board, runtime, chosen)
 
 
 def precision_of(table: LayerTable) -> str:
@@ -199,7 +201,7 @@ def _resolve(board: Device, runtime: str | None, options: Options) -> Target:
         code=_path(board, placement.code, "code", clock, fitted),
         activations=_path(board, placement.activations, "activations", clock, fitted),
         prices=prices,
-        spread=spread_of(levels),
+        spread=spread_of(levels, calibrated=options.calibration is not None),
         gaps=gaps,
         options=options,
     )

@@ -16,8 +16,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from tinysim.device.library import spec_folder
+from tinysim.device.library import read_yaml, spec_folder
 from tinysim.device.spec import Device, Runtime
 from tinysim.errors import SpecError
 
@@ -176,20 +177,31 @@ def shipped_effects() -> Mapping[Key, tuple[float, float]]:
 
 
 def read_effects(path: Path) -> dict[Key, tuple[float, float]]:
-    """Read a table of effects: columns effect, level, feature, ln, sd; lines that begin with # are comments.
+    """Read effects: a CSV table (effect, level, feature, ln, sd), or a YAML file that `tinysim calibrate` wrote.
+
+    Lines that begin with # are comments.
 
     Raises:
         SpecError: the file cannot be read or a row is wrong; names the row.
     """
-    try:
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-    except OSError as error:
-        raise SpecError(f"{path}: {error.strerror or error}") from error
     effects: dict[Key, tuple[float, float]] = {}
-    for number, row in enumerate(csv.DictReader(lines), start=2):
+    for number, row in _effect_rows(path):
         try:
-            effects[row["effect"], row["level"], row["feature"]] = float(row["ln"]), float(row["sd"])
+            effects[str(row["effect"]), str(row["level"]), str(row["feature"])] = float(row["ln"]), float(row["sd"])
         except (KeyError, TypeError, ValueError) as error:
             wanted = "effect, level, feature, ln, sd"
-            raise SpecError(f"{path.name}: row {number}: expected {wanted}; got {dict(row)}") from error
+            raise SpecError(f"{path.name}: row {number}: expected {wanted}; got {row}") from error
     return effects
+
+
+def _effect_rows(path: Path) -> Iterable[tuple[int, Any]]:
+    if path.suffix.lower() in (".yaml", ".yml"):
+        rows = read_yaml(path).get("effects")
+        if not isinstance(rows, list):
+            raise SpecError(f"{path}: no calibration: it has no list of effects")
+        return enumerate(rows, start=1)
+    try:
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+    return enumerate((dict(row) for row in csv.DictReader(lines)), start=2)

@@ -60,14 +60,14 @@ def styled() -> AbstractContextManager[None]:
     return matplotlib.rc_context(_STYLE)
 
 
-def save_png(figure: Figure, path: Path) -> None:
+def save_png(figure: Figure, path: Path, *, dpi: int = 150) -> None:
     """Write a picture.
 
     Raises:
         InputError: the file cannot be written.
     """
     try:
-        figure.savefig(path, dpi=150, format="png")
+        figure.savefig(path, dpi=dpi, format="png")
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
 

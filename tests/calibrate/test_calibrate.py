@@ -9,6 +9,7 @@ import pytest
 import tinysim as ts
 from tinysim.calibrate.features import ln_cycles, row_features
 from tinysim.calibrate.fit import Design, fit_effects, posterior
+from tinysim.calibrate.layers import is_layer, layer_table
 from tinysim.calibrate.rows import SUITES, cells, load_rows, read_rows
 from tinysim.calibrate.validate import Dataset, baselines, dataset, out_of_fold, scores
 from tinysim.device.effects import FEATURES, WORK, coefficients, levels_of, read_effects
@@ -27,9 +28,8 @@ def test_every_row_names_what_exists_and_its_source() -> None:
     assert set(rows["suite"]) == set(SUITES)
     assert rows["id"].is_unique
     assert set(rows["source"]) <= set(sources())
-    assert set(rows["network"].str.split("@").str[0]) <= set(ts.list_networks()) | {
-        name for name in rows["network"].str.split("@").str[0] if ts.load_network(name)
-    }
+    for name in set(rows["network"]):
+        assert len(layer_table(name) if is_layer(name) else ts.load_network(name).table())
 
 
 def test_copies_of_a_measurement_share_a_cell() -> None:

@@ -187,6 +187,20 @@ def test_what_cannot_work_says_which_line_and_why(
         battery_life(file_of(tmp_path, *changes), runs=2)
 
 
+def test_a_circuit_is_empty_where_its_converter_gives_up() -> None:
+    """An LDO for 3.0 V with 0.3 V of drop-out leaves what a cell has below 3.3 V."""
+    cell = (CELL, "{preset: pl-383562, model: circuit}")
+    high = ("  voltage: 3.0 V\n  resistance: 20 ohm", "  voltage: 4.1 V\n  rail: 3.0 V\n  converter: CONVERTER")
+    plain = build_plan(spec_of(cell, high, ("CONVERTER", "{kind: ldo}"))).battery
+    short = build_plan(spec_of(cell, high, ("CONVERTER", "{kind: ldo, dropout: 0.3 V}"))).battery
+    assert (plain.brownout_v, short.brownout_v) == pytest.approx((2.0, 3.3))
+    assert short.cell.cutoff_v == pytest.approx(3.3)
+    full = short.cell.full_state()
+    assert short.cell.time_to_empty(full, 0.1) < plain.cell.time_to_empty(full, 0.1)
+    with pytest.raises(ValueError, match="dropout belongs to an ldo or a buck"):
+        spec_of(("resistance: 20 ohm", "converter: {kind: none, dropout: 0.3 V}"))
+
+
 def test_a_buffer_capacitor_saves_the_pulse(tmp_path: Path) -> None:
     weak = ("resistance: 20 ohm", "resistance: 150 ohm\n  buffer: {capacitance: 220 uF, esr: 50 mohm}")
     assert battery_life(file_of(tmp_path, weak), runs=2).run.cause

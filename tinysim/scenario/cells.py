@@ -34,14 +34,17 @@ def build_battery(supply: Supply) -> Battery:
     limit = preset.max_current if preset is not None else None
     ohm = preset.resistance if preset is not None else None
     cutoff = preset.cutoff if preset is not None else None
+    lowest = supply.brownout if supply.brownout is not None else cutoff.si if cutoff is not None else None
+    if converter.dropout:
+        lowest = max(lowest or 0.0, rail + converter.dropout)
     return Battery(
-        cell=_cell(supply.cell, preset),
+        cell=_cell(supply.cell, preset, lowest),
         voltage_v=supply.voltage,
         rail_v=rail,
         gain=gain,
         quiescent_a=converter.quiescent,
         resistance_ohm=supply.resistance or (ohm.si if ohm is not None else 0.0),
-        brownout_v=supply.brownout if supply.brownout is not None else cutoff.si if cutoff is not None else None,
+        brownout_v=lowest,
         max_current_a=supply.max_current if supply.max_current is not None else limit.si if limit is not None else None,
         buffer_f=supply.buffer.capacitance if supply.buffer is not None else 0.0,
         buffer_esr_ohm=supply.buffer.esr if supply.buffer is not None else 0.0,
@@ -55,17 +58,18 @@ def _preset(name: str) -> BatterySpec:
         raise SpecError(f"supply.cell.preset: {error}") from error
 
 
-def _cell(spec: CellSpec, preset: BatterySpec | None) -> Cell:
-    cell = _of_preset(spec, preset) if preset is not None else _of_model(spec)
+def _cell(spec: CellSpec, preset: BatterySpec | None, lowest_v: float | None) -> Cell:
+    cell = _of_preset(spec, preset, lowest_v) if preset is not None else _of_model(spec)
     kept = 1.0 - cell.self_discharge_per_s * spec.stored
     if kept <= 0.0:
         raise SpecError("supply.cell.stored: self-discharge has emptied the cell by then")
     return replace(cell, capacity_c=cell.capacity_c * spec.usable * kept)
 
 
-def _of_preset(spec: CellSpec, preset: BatterySpec) -> Cell:
+def _of_preset(spec: CellSpec, preset: BatterySpec, lowest_v: float | None) -> Cell:
+    """The preset's cell; a circuit is empty where the load browns out."""
     try:
-        cell = preset.cell(spec.model or "ideal", temperature_k=spec.temperature)
+        cell = preset.cell(spec.model or "ideal", temperature_k=spec.temperature, cutoff_v=lowest_v)
     except TinysimError as error:
         raise SpecError(f"supply.cell.{'temperature' if spec.temperature else 'model'}: {error}") from error
     own = self_discharge_per_s(spec.self_discharge) if spec.self_discharge else cell.self_discharge_per_s

@@ -65,9 +65,8 @@ def _pulses(plan: Plan) -> list[Fault]:
     if battery.brownout_v is None:
         return []
     if battery.voltage_v <= battery.brownout_v:
-        return [
-            Fault(("supply", "brownout"), f"the fresh cell's {battery.voltage_v:g} V is not above the brown-out level")
-        ]
+        text = f"the fresh cell's {battery.voltage_v:g} V is not above the {battery.brownout_v:g} V that the load needs"
+        return [Fault(("supply", "brownout"), text)]
     for activity in plan.activities:
         path = max(activity.paths, key=lambda p: peak_a(plan, p))
         lowest, label, current = _sag(plan, path)

@@ -107,11 +107,15 @@ class Converter(Spec):
     """Of a buck."""
     quiescent: Amperes = 0.0
     """Drawn from the cell, always."""
+    dropout: Annotated[float, quantity("V"), Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Voltage that it needs above the rail; below that the load browns out."""
 
     @model_validator(mode="after")
     def _complete(self) -> Converter:
         if (self.kind == "buck") != (self.efficiency is not None):
             raise ValueError("efficiency belongs to a buck, and a buck needs it")
+        if self.kind == "none" and self.dropout:
+            raise ValueError("dropout belongs to an ldo or a buck")
         return self
 
 

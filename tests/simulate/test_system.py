@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tinysim.errors import InfeasibleError, InputError, SpecError
 from tinysim.simulate.engine import simulate_system
+from tinysim.simulate.perfetto import check_trace
 from tinysim.simulate.simulation import Simulation
 from tinysim.simulate.soc import AcceleratorSpec, MemorySpec, SleepSpec, SocSpec
 from tinysim.simulate.work import NpuLayer, NpuWork, Use, Work
@@ -28,8 +29,10 @@ works = st.builds(
     st.integers(0, 40), st.integers(0, 20), st.integers(1, 60), st.integers(0, 200),
 )  # fmt: skip
 layers = st.builds(
-    lambda compute, cycles, n, tiles: NpuLayer("n", compute, (Use("sram", cycles, n), Use("flash", cycles, n)), tiles),
-    st.integers(0, 60), st.integers(0, 50), st.integers(0, 100), st.integers(1, 5),
+    lambda compute, cycles, n, tiles: NpuLayer(
+        "n", compute, (Use("sram", cycles, n), Use("flash", cycles, n)), max(tiles, 1), streamed=not tiles
+    ),
+    st.integers(0, 60), st.integers(0, 50), st.integers(0, 100), st.integers(0, 5),
 )  # fmt: skip
 
 commands = st.builds(lambda layer: NpuWork("c", (layer,)), layers)
@@ -87,9 +90,10 @@ def test_laws_of_any_system(system, seed):
     # Bytes and joules.
     assert sum(port.n_bytes for port in run.ports) == sum(span.n_bytes for span in run.spans)
     assert all(port.busy_cycles <= run.cycles for port in run.ports)
-    watts = {"idle": 0.001, "sleep": 1e-4, "transfer": 0.0, "tile": 0.0}
+    watts = {"idle": 0.001, "sleep": 1e-4, "transfer": 0.0, "fetch": 0.0, "tile": 0.0}
     power = sum(watts.get(span.kind, 0.01) * (span.end - span.start) / 1e6 for span in run.spans)
-    moved = sum(span.joules for span in run.spans if span.kind == "transfer")
+    moved = sum(span.joules for span in run.spans if span.kind in ("transfer", "fetch"))
+    assert check_trace(run.to_perfetto()) >= len(run.spans)
     assert run.energy_j == pytest.approx(power + moved, rel=1e-9)
     # Little's law: mean number present = sum of the times present / time.
     present = sum((job.end if job.end is not None else run.cycles) - job.release for job in run.jobs if not job.dropped)
@@ -208,6 +212,15 @@ def test_the_core_runs_another_task_while_the_accelerator_works():
     ]  # fmt: skip
 
 
+def test_a_streamed_layer_takes_the_longest_of_array_and_memories():
+    soc = SOC.model_copy(update={"accelerator": AcceleratorSpec(), "interrupt_cycles": 0})
+    for compute, expected in ((30, 40), (50, 50)):
+        layer = NpuLayer("conv", compute, (Use("sram", 40, 160), Use("flash", 10, 40)), streamed=True)
+        run = simulate_system(System(soc=soc, tasks=(Task(name="t", works=(NpuWork("c", (layer,)),)),)))
+        assert run.cycles == expected
+        assert [s.end - s.start for s in run.spans if s.kind == "tile"] == [compute]
+
+
 def test_a_full_fifo_loses_what_arrives():
     blocker = task("blocker", 5000, priority=1)
     sensor = Sensor(name="s", rate_hz=10e3, fifo_samples=20, priority=0)
@@ -275,7 +288,7 @@ def test_runs_without_end_are_refused():
         (lambda: System(soc=SOC, tasks=(task("t", 1), task("t", 1))), "need different names, got t, t"),
         (lambda: System(soc=SOC, tasks=(task("t", 1, core=1),)), "t: core 1 does not exist; accepted: 0 to 0"),
         (lambda: System(soc=SOC, tasks=(Task(name="t", works=(NpuWork("c", ()),)),)), "none; give soc.accel"),
-        (lambda: NpuLayer("conv", 10, (), 0), "layer 'conv': needs compute_cycles >= 0 and tiles >= 1; got 10 and 0"),
+        (lambda: NpuLayer("conv", 10, (), 0), "'conv': needs compute_cycles >= 0 and tiles >= 1, one if streamed"),
         (lambda: System(soc=SOC, sensors=(Sensor(name="s", rate_hz=1.0, feeds="x"),)), "feeds unknown task 'x'"),
     ],
 )  # fmt: skip

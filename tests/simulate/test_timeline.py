@@ -1,6 +1,7 @@
 """The result: frames, JSON, the Chrome trace checked against its format, the picture, and the command."""
 
 import json
+from itertools import pairwise
 
 import pytest
 from click.testing import CliRunner
@@ -77,6 +78,27 @@ def test_traces_follow_the_format_and_nest(which, request):
     assert len(jobs) == sum(job.start is not None for job in timeline.jobs)
 
 
+def test_trace_of_vww_on_a_cortex_m55_with_an_ethos_u55_and_dma():
+    """Spans nest, those of the core add up to the total, and layers lie inside the inference one after the other."""
+    camera = Traffic(name="camera", n_bytes=96 * 96 * 3, target="sram")
+    timeline = simulate("vww", "corstone-300", traffic=[camera])
+    document = json.loads(json.dumps(timeline.to_perfetto(), allow_nan=False))
+    assert check_trace(document) > 100
+    events = document["traceEvents"]
+    tracks = {(e["pid"], e["tid"]): e["args"]["name"] for e in events if e["name"] == "thread_name"}
+    spans = {name: [e for e in events if e["ph"] == "X" and tracks[e["pid"], e["tid"]] == name]
+             for name in tracks.values()}  # fmt: skip
+    assert {"core0", "dma0", "ethos-u55-128", "ethos-u55-128 fetch sram", "camera", "mlperf-tiny-vww"} <= set(spans)
+    assert sum(e["args"]["cycles"] for e in spans["core0"]) == timeline.cycles == document["otherData"]["cycles"]
+    assert sum(e["dur"] for e in spans["core0"]) == pytest.approx(timeline.latency_s * 1e6, abs=1e-3)
+    job, *inner = sorted(spans["mlperf-tiny-vww"], key=lambda e: (e["ts"], -e["dur"]))
+    assert job["dur"] == pytest.approx(timeline.latency_s * 1e6, abs=1e-3)
+    assert len(inner) >= 28
+    assert all(a["ts"] + a["dur"] <= b["ts"] + 1e-9 for a, b in pairwise(inner))
+    moved = sum(e["args"]["bytes"] for e in events if e["ph"] == "X" and e["pid"] == 1)
+    assert moved == sum(port.n_bytes for port in timeline.ports)
+
+
 def test_layers_lie_inside_their_job(mixed):
     document = mixed.to_perfetto()
     jobs = [e for e in document["traceEvents"] if e.get("cat") == "job" and e["name"].startswith("vision")]
@@ -95,15 +117,30 @@ def test_layers_lie_inside_their_job(mixed):
         ([{"ph": "X", "name": "a", "pid": 1, "tid": 1, "ts": 1.0, "dur": -1.0}], "not negative"),
         ([{"ph": "Q", "name": "a", "pid": 1, "tid": 1}], "unknown phase 'Q'"),
         ([{"ph": "M", "name": "thread_name", "pid": 1, "tid": 1, "args": {}}], "metadata needs args.name"),
+        ([{"ph": "M", "name": "frame", "pid": 1, "tid": 1, "args": {}}], "metadata needs args.name"),
+        ([{"ph": "X", "name": "a", "pid": 1, "tid": 1, "args": 3}], "args must be an object"),
         (
             [{"ph": "X", "name": n, "pid": 1, "tid": 1, "ts": t, "dur": 10.0} for n, t in (("a", 0.0), ("b", 5.0))],
-            r"traceEvents\[1\] leaves the span around it",
+            "thread 1 of process 1 has no thread_name",
+        ),
+        (
+            [{"ph": "M", "name": "thread_name", "pid": 1, "tid": 1, "args": {"name": "t"}}]
+            + [{"ph": "X", "name": n, "pid": 1, "tid": 1, "ts": t, "dur": 10.0} for n, t in (("a", 0.0), ("b", 5.0))],
+            r"traceEvents\[2\] leaves the span around it",
         ),
     ],
 )
 def test_wrong_traces_are_refused(events, message):
     with pytest.raises(InputError, match=message):
         check_trace({"traceEvents": events})
+
+
+def test_plot_of_an_accelerator_has_a_colour_for_every_kind():
+    from matplotlib.figure import Figure
+
+    timeline = simulate("kws", "corstone-300")
+    legend = timeline.plot(Figure().add_subplot()).get_legend()
+    assert {text.get_text() for text in legend.get_texts()} == {span.kind for span in timeline.spans}
 
 
 def test_plot_has_a_row_per_resource(timeline):

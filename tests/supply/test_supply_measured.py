@@ -94,11 +94,21 @@ def test_all_runs_with_both_states_are_there(errors):
 
 
 def test_off_times(errors):
+    """Of 17 rows beyond 8 %, 6 have v_on = 2.6 V, which their source also gives as 2.65 V (a quarter of the swing)."""
     off = errors[:, 1]
     assert abs(np.median(off)) <= 0.02
     known_source = errors[:, 0] == 1.0  # a current source, not a cell whose recorded curve stands in for the day's
     assert np.mean(np.abs(off[known_source]) <= 0.08) >= 0.9
-    assert np.mean(np.abs(off) <= 0.08) >= 0.8
+    assert np.mean(np.abs(off) <= 0.08) >= 0.84
+    assert np.max(np.abs(off)) <= 0.19
+
+
+def test_a_sweep_that_stopped_short_is_carried_on():
+    """The node reached 3.05 V at 13,000 lux, though the cell's sweep ended at an open-circuit voltage of 2.857 V."""
+    cell = load_harvester("solar-kxob25-02-x8f")
+    assert max(cell.curve(13_000).voltage_v) == pytest.approx(2.857)
+    assert cell.port(13_000).current_at(3.05) == pytest.approx(97e-6, rel=0.02)
+    assert cell.port(20_000).bands[-1].low_v == pytest.approx(3.681, abs=1e-3)  # swept to its end: left as it is
 
 
 def test_on_times(errors):

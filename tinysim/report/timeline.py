@@ -8,6 +8,7 @@ from rich.table import Table
 
 from tinysim.errors import InputError
 from tinysim.report.text import console, make_table, si
+from tinysim.simulate.records import LAYER_KINDS
 from tinysim.simulate.timeline import Timeline
 
 __all__ = ["print_timeline", "save_gantt"]
@@ -71,15 +72,23 @@ def _resources(timeline: Timeline) -> Table:
 
 
 def _layers(timeline: Timeline, layers: int) -> Table:
-    shown = [span for span in timeline.spans if span.kind in ("layer", "tile")]
+    """Layers of the jobs; what waited or was interrupted is one row, from its first tick to its last."""
+    found: list[tuple[int, int, str, str, str, int]] = []
+    for span in timeline.spans:
+        if span.kind in LAYER_KINDS:
+            here = span.start, span.end, span.job, span.name, span.resource, span.waited
+            if found and found[-1][2:4] == here[2:4]:
+                start, end, *names, waited = found.pop()
+                on = here[4] if span.kind == "tile" else names[2]
+                here = start, max(end, span.end), span.job, span.name, on, waited + span.waited
+            found.append(here)
     columns = {"start": "right", "job": "left", "layer": "left", "on": "left", "cycles": "right", "waited": "right"}
     table = make_table("layers", columns)
-    for span in shown[:layers]:
-        start = si(span.start / timeline.clock_hz, "s")
-        cycles, waited = f"{span.end - span.start:,}", f"{span.waited:,}"
-        table.add_row(start, span.job[-24:], span.name[-32:], span.resource, cycles, waited)
-    if len(shown) > layers:
-        table.add_row("", "", f"and {len(shown) - layers} more", "", "", "")
+    for start, end, job, name, on, waited in found[:layers]:
+        begin = si(start / timeline.clock_hz, "s")
+        table.add_row(begin, job[-24:], name[-32:], on, f"{end - start:,}", f"{waited:,}")
+    if len(found) > layers:
+        table.add_row("", "", f"and {len(found) - layers} more", "", "", "")
     return table
 
 

@@ -11,8 +11,11 @@ if TYPE_CHECKING:
 
 __all__ = ["gantt"]
 
-_COLOURS = {"layer": "C0", "tile": "C2", "transfer": "C1", "interrupt": "C3", "switch": "C4", "wake": "C4",
-            "idle": "0.85", "sleep": "0.93"}  # fmt: skip
+_COLOURS = {"layer": "C0", "tile": "C2", "transfer": "C1", "fetch": "C8", "interrupt": "C3", "driver": "C5",
+            "switch": "C4", "wake": "C6", "idle": "0.85", "sleep": "0.93"}  # fmt: skip
+
+#: Share of the width above which a bar has a white edge, which sets layers apart; below, its own colour makes it seen.
+_EDGED = 3e-3
 
 
 def gantt(timeline: Timeline, ax: Axes | None = None, *, until_s: float | None = None) -> Axes:
@@ -34,10 +37,12 @@ def gantt(timeline: Timeline, ax: Axes | None = None, *, until_s: float | None =
                 for span in shown
                 if span.kind == kind and span.resource == name
             ]
-            ax.broken_barh(bars, (row - 0.4, 0.8), color=_COLOURS[kind])
+            colour = _COLOURS.get(kind, "C7")
+            edges = ["white" if width > _EDGED * last * to_ms else colour for _, width in bars]
+            ax.broken_barh(bars, (row - 0.4, 0.8), facecolor=colour, edgecolor=edges, linewidth=0.4)
     ax.set_yticks(range(len(rows)), rows)
     ax.invert_yaxis()
     ax.set_xlabel("time [ms]")
-    handles = [Patch(color=_COLOURS[kind], label=kind) for kind in kinds]
+    handles = [Patch(color=_COLOURS.get(kind, "C7"), label=kind) for kind in kinds]
     ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=8, frameon=False)
     return ax

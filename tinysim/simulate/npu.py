@@ -42,7 +42,7 @@ class _Fetcher:
         stream = Stream(npu.masters[use.memory], layout)
         price = npu.memories[use.memory].read_byte_j if layer.power_w is None else 0.0
         track, self.busy = npu.fetchers[use.memory], True
-        track.begin(npu.env.now, layer.name, "transfer", job=job, stream=stream, joules=n_bytes * price)
+        track.begin(npu.env.now, layer.name, "fetch", job=job, stream=stream, joules=n_bytes * price)
         Course(npu.env, self._ended, every_burst=npu.every_burst).begin(stream)
         return False
 
@@ -90,10 +90,11 @@ class Npu:
             for fetcher in self._fetch:
                 while fetcher.start(layer, job.label):
                     found = True
-            while not self._computing and self._tile < layer.tiles and all(f.full for f in self._fetch):
+            ready = layer.streamed or all(f.full for f in self._fetch)
+            if ready and not self._computing and self._tile < layer.tiles:
                 found = True
                 self._compute(layer, job.label)
-            if self._tile == layer.tiles and not self._computing:
+            elif self._tile == layer.tiles and not self._computing and all(f.full >= 0 for f in self._fetch):
                 self._layers.popleft()
                 self._begin()
             elif not found:

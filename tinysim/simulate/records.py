@@ -7,7 +7,10 @@ from typing import NamedTuple
 from tinysim.simulate.port import Port
 from tinysim.simulate.stream import Stream
 
-__all__ = ["FifoRecord", "JobRecord", "PortRecord", "Span", "Track"]
+__all__ = ["LAYER_KINDS", "FifoRecord", "JobRecord", "PortRecord", "Span", "Track"]
+
+#: Kinds of spans that belong to a layer of a job: on a core, on an accelerator's array, and its data.
+LAYER_KINDS = ("layer", "tile", "fetch")
 
 
 class Span(NamedTuple):
@@ -16,7 +19,7 @@ class Span(NamedTuple):
     resource: str
     name: str
     kind: str
-    """layer, interrupt, switch, wake, idle, sleep, transfer, tile"""
+    """layer, interrupt, driver, switch, wake, idle, sleep, transfer, tile, fetch"""
     job: str
     """job it belongs to, e.g. ``kws#0``; empty if none"""
     start: int

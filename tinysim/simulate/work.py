@@ -70,11 +70,13 @@ class NpuLayer:
     """tiles that the operator is cut into"""
     power_w: float | None = None
     """power while the array computes, transfers included; that of the accelerator if None"""
+    streamed: bool = False
+    """the array works while its data stream, and the operator ends with the last of both; needs one tile"""
 
     def __post_init__(self) -> None:
-        if self.compute_cycles < 0 or self.tiles < 1:
+        if self.compute_cycles < 0 or self.tiles < 1 or (self.streamed and self.tiles > 1):
             raise InputError(
-                f"accelerator layer {self.name!r}: needs compute_cycles >= 0 and tiles >= 1; "
+                f"accelerator layer {self.name!r}: needs compute_cycles >= 0 and tiles >= 1, one if streamed; "
                 f"got {self.compute_cycles} and {self.tiles}"
             )
 
@@ -169,17 +171,29 @@ def _npu_start(deployment: Deployment, offload: Offload) -> NpuLayer:
 
 
 def _npu_layer(deployment: Deployment, offload: Offload, row: int, ticks: int) -> NpuLayer:
-    """A layer that takes exactly its closed-form ticks: transfers on the board's memories first, then the array."""
+    """A layer that takes exactly its closed-form ticks, transfers on the board's memories among them.
+
+    Where the closed form is the longest of array and memories, all of them run at the same time; where it is longer
+    than that, the transfers come first.
+    """
     shared = {memory.name for memory in deployment.target.device.memories}
     engine = offload.engine
-    moves = tuple(
-        Use(memory, min(math.floor(cycles[row]), ticks - 1), round(float(engine.port_bytes[memory][row])))
+    held = {
+        memory: min(round(float(cycles[row])), ticks)
         for memory, cycles in engine.port_cycles.items()
         if memory in shared and cycles[row] >= 1 and ticks > 1
-    )
-    compute = ticks - max((use.cycles for use in moves), default=0)
-    watts = _npu_power(deployment, float(engine.energy_j[row]), ticks, compute)
-    return NpuLayer(deployment.names[row], compute, moves, power_w=watts)
+    }
+    array = int(min(max(engine.cycles.compute[row] + engine.cycles.overhead[row], 1), ticks))
+    longest = max(held.values(), default=0)
+    streamed = max(array, longest) == ticks or not held
+    if not streamed:
+        held = {memory: min(cycles, ticks - 1) for memory, cycles in held.items()}
+        array = ticks - max(held.values())
+    elif not held:
+        array = ticks
+    moves = tuple(Use(memory, cycles, round(float(engine.port_bytes[memory][row]))) for memory, cycles in held.items())
+    watts = _npu_power(deployment, float(engine.energy_j[row]), ticks, array)
+    return NpuLayer(deployment.names[row], array, moves, power_w=watts, streamed=streamed)
 
 
 def _npu_power(deployment: Deployment, energy_j: float, ticks: int, compute: int) -> float:

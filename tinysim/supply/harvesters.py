@@ -16,6 +16,7 @@ from tinysim.supply.traces import PowerTrace
 __all__ = [
     "SolarCell",
     "Thermoelectric",
+    "beyond_sweep",
     "constant_feed",
     "friis_power_w",
     "irradiance_trace",
@@ -64,6 +65,39 @@ def markov_feed(
         values.append(power_w if on else 0.0)
         on = not on
     return Feed(np.array(edges), np.array(values))
+
+
+def beyond_sweep(
+    voltage_v: ArrayLike, current_a: ArrayLike, *, points: int = 16
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A swept I-V curve, carried on to open circuit by the diode law where the sweep stopped short of it.
+
+    A sweep ends at the V_oc that was read before it; with a lamp that still warms up that is too early, and the last
+    point (V_oc, 0) then lies below the curve. With I_sc the first current, the law I = I_sc - D e^{c (V - V_n)} through
+    the loaded points of the sweep's upper tenth gives V_oc = V_n + ln(I_sc / D) / c. If that is more than a step above
+    the recorded V_oc, the recorded end is replaced by `points` on the law; otherwise the curve is returned as it is.
+
+    voltage_v [V] and current_a [A] of shape (n,), rising and falling; the last current is 0.
+    Valid: single-diode cells without noticeable shunt. Source: diode law; tests on recorded nodes.
+
+    >>> v, i = beyond_sweep([0.0, 1.0, 1.5, 2.0, 2.1], [1.0e-3, 0.9e-3, 0.7e-3, 0.1e-3, 0.0])
+    >>> float(v[-1].round(3)), float(i[-1])
+    (2.1, 0.0)
+    """
+    v, i = np.asarray(voltage_v, float), np.asarray(current_a, float)
+    last = v.size - 2
+    near = max(min(last - 1, int(np.searchsorted(v, 0.9 * v[last]))), 1)
+    lost = i[0] - i[near : last + 1]
+    if last < 3 or i[-1] > 0.0 or np.any(lost <= 0.0) or lost[-1] <= lost[0]:
+        return v, i
+    rate_per_v, level = np.polyfit(v[near : last + 1] - v[last], np.log(lost), 1)
+    open_v = v[last] + (math.log(i[0]) - level) / rate_per_v
+    if open_v <= v[-1] + (v[last] - v[last - 1]):
+        return v, i
+    tail = np.linspace(v[last], open_v, points + 1)[1:]
+    current = np.maximum(i[0] - np.exp(level + rate_per_v * (tail - v[last])), 0.0)
+    current[-1] = 0.0
+    return np.concatenate((v[:-1], tail)), np.concatenate((i[:-1], np.minimum(current, i[last])))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

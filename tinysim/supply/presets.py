@@ -14,7 +14,7 @@ from tinysim.errors import MissingFigure, SpecError, nearest
 from tinysim.figures import Figure, FigureKind, Spec, in_unit
 from tinysim.supply.battery_spec import BatterySpec
 from tinysim.supply.converters import BoostCharger, Buck, EfficiencyTable
-from tinysim.supply.harvesters import SolarCell, Thermoelectric
+from tinysim.supply.harvesters import SolarCell, Thermoelectric, beyond_sweep
 from tinysim.supply.port import Port, iv_curve
 
 __all__ = [
@@ -66,9 +66,9 @@ class SolarSpec(Spec):
         raise SpecError(f"harvester {self.name}: no curve at {lux:g} lux; measured: {[c.lux for c in self.curves]}")
 
     def port(self, lux: float, *, diode_drop_v: float = 0.0) -> Port:
-        """The cell at an illuminance, wired to a capacitor."""
+        """The cell at an illuminance, wired to a capacitor; carried on past a short sweep (`beyond_sweep`)."""
         curve = self.curve(lux)
-        return iv_curve(curve.voltage_v, curve.current_a, diode_drop_v=diode_drop_v)
+        return iv_curve(*beyond_sweep(curve.voltage_v, curve.current_a), diode_drop_v=diode_drop_v)
 
     def cell(self) -> SolarCell:
         """Single-diode model through the standard-condition data.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import tinysim
 from tinysim.calibrate.features import named_features, row_precision
-from tinysim.calibrate.fit import Design, fit_effects, posterior
+from tinysim.calibrate.fit import NOISE_LN, Design, fit_effects, posterior
 from tinysim.calibrate.rows import read_rows
 from tinysim.calibrate.suspicions import clock_suspicions, row_suspicions, table_suspicions
 from tinysim.calibrate.validate import Dataset, dataset
@@ -159,8 +159,10 @@ def _fit_together(
     )
     ln_cycles = np.concatenate([measured[fitted], beside.ln_cycles])
     shipped = shipped_effects()
-    theta = fit_effects(design, ln_cycles, start=np.array([shipped.get(key, (0.0, 0.0))[0] for key in keys]))
-    fit = posterior(design, ln_cycles, theta)
+    start = np.array([shipped.get(key, (0.0, 0.0))[0] for key in keys])
+    noise = np.concatenate([np.full(int(fitted.sum()), NOISE_LN), beside.noise_ln])
+    theta = fit_effects(design, ln_cycles, start=start, noise_ln=noise)
+    fit = posterior(design, ln_cycles, theta, noise_ln=noise)
     return {key: (float(theta[at[key]]), float(fit.sd[at[key]])) for key in own.keys}
 
 

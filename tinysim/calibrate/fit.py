@@ -19,13 +19,15 @@ from numpy.typing import NDArray
 
 from tinysim.device.effects import BASE, FEATURES, Key, keys_of
 
-__all__ = ["NOISE_LN", "Design", "Fit", "fit_effects", "posterior"]
+__all__ = ["LAYER_NOISE_LN", "NOISE_LN", "Design", "Fit", "fit_effects", "posterior"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 #: Two teams on one board and stack agree within 1 % (worst 2.4 %); the rest is what the structure misses of a row.
 NOISE_LN = 0.03
+#: The structure misses more of a single layer than of a network, whose layers' errors cancel.
+LAYER_NOISE_LN = 0.06
 _HUBER = 3
 _STEP_LIMIT = 0.7
 _BASE = np.array([BASE[feature] for feature in FEATURES])
@@ -134,13 +136,13 @@ def fit_effects(
     prior: Floats | None = None,
     start: Floats | None = None,
     tolerance: float = 1e-4,
-    noise_ln: float = NOISE_LN,
+    noise_ln: float | Floats = NOISE_LN,
 ) -> Floats:
     """Fit the effects to the rows of a design: shape (p,).
 
     ln_cycles: shape (n,). prior: means of the effects before these rows, zero by default. start: effects to start
     from. tolerance: largest change of a prediction in the last step [ln]. noise_ln: standard deviation of a
-    measurement and of what the structure misses of a row [ln].
+    measurement and of what the structure misses of a row, one for all or one each [ln].
     """
     mean = np.zeros(len(design.keys)) if prior is None else prior
     theta = mean.copy() if start is None else start.copy()
@@ -164,7 +166,7 @@ def fit_effects(
     return theta
 
 
-def posterior(design: Design, ln_cycles: Floats, theta: Floats, *, noise_ln: float = NOISE_LN) -> Fit:
+def posterior(design: Design, ln_cycles: Floats, theta: Floats, *, noise_ln: float | Floats = NOISE_LN) -> Fit:
     """Standard deviations of fitted effects, and how many of them the data determine."""
     predicted, jacobian = design.linearise(theta)
     noise = noise_ln**2 * np.maximum(1.0, np.abs(ln_cycles - predicted) / (_HUBER * noise_ln))

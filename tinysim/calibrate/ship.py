@@ -61,7 +61,8 @@ def main(folder: Path | None = None) -> None:
     """Fit, and write the two tables."""
     target = folder or spec_folder() / "calibration"
     data = dataset()
-    fit = posterior(data.design, data.ln_cycles, fit_effects(data.design, data.ln_cycles))
+    theta = fit_effects(data.design, data.ln_cycles, noise_ln=data.noise_ln)
+    fit = posterior(data.design, data.ln_cycles, theta, noise_ln=data.noise_ln)
     (target / "effects.csv").write_text(effects_table(fit.effects(), notes_of(fit, data)), encoding="utf-8")
     splits = {split: out_of_fold(data, split, _progress) for split in ("cell", "board")}
     (target / "residuals.csv").write_text(residuals_table(data, splits), encoding="utf-8")

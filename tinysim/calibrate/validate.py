@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysim.calibrate.features import ln_cycles, row_features, row_levels
-from tinysim.calibrate.fit import Design, Fit, fit_effects
+from tinysim.calibrate.fit import LAYER_NOISE_LN, NOISE_LN, Design, Fit, fit_effects
 from tinysim.calibrate.layers import is_layer, layer_table
 from tinysim.calibrate.rows import load_rows
 from tinysim.deploy.spread import shipped_residuals, spread_of
@@ -64,6 +64,12 @@ class Dataset:
     levels: Sequence[dict[str, str]]
     design: Design
     ln_cycles: Floats
+
+    @property
+    def noise_ln(self) -> Floats:
+        """Standard deviation of each row about its prediction, as the fit takes it, shape (n,) [ln]."""
+        layers = np.array([is_layer(name) for name in self.rows["network"]], dtype=bool)
+        return np.where(layers, LAYER_NOISE_LN, NOISE_LN)
 
     def groups(self, split: str) -> NDArray[np.str_]:
         """The group of each row in a split, shape (n,)."""
@@ -116,12 +122,15 @@ def out_of_fold(data: Dataset, split: str, progress: Progress | None = None) -> 
     """Predicted ln cycles of every row without its group, shape (n,); NaN where the split cannot score a row."""
     groups, scored = data.groups(split), data.scored(split)
     design = data.design.collapsed()
-    start = fit_effects(design, data.ln_cycles)
+    noise = data.noise_ln
+    start = fit_effects(design, data.ln_cycles, noise_ln=noise)
     predicted = np.full(len(groups), np.nan)
     wanted = np.unique(groups[scored])
     for done, group in enumerate(wanted):
         held = groups == group
-        theta = fit_effects(design.rows(~held), data.ln_cycles[~held], start=start, tolerance=2e-3)
+        theta = fit_effects(
+            design.rows(~held), data.ln_cycles[~held], start=start, tolerance=2e-3, noise_ln=noise[~held]
+        )
         predicted[held & scored] = design.rows(held).predict(theta)[scored[held]]
         if progress is not None:
             progress(done + 1, len(wanted))

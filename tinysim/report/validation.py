@@ -72,7 +72,9 @@ def validate(suites: Sequence[str] = (), splits: Sequence[str] = ()) -> Validati
     for name in suites:
         if name not in known:
             raise InputError(f"unknown suite {name!r}; {nearest(name, known)}")
-    fit = posterior(data.design, data.ln_cycles, fit_effects(data.design, data.ln_cycles))
+    noise = data.noise_ln
+    theta = fit_effects(data.design, data.ln_cycles, noise_ln=noise)
+    fit = posterior(data.design, data.ln_cycles, theta, noise_ln=noise)
     frames: list[pd.DataFrame] = []
     covered: list[dict[str, Any]] = []
     predicted_by: dict[str, Any] = {}

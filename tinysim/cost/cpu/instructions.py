@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysim.cost.counts import Counts
-from tinysim.cost.cpu import chw, cmsis_nn, esp_nn, float32, nnom, tflm
+from tinysim.cost.cpu import chw, cmsis_nn, esp_dl, esp_nn, float32, nnom, tflm
 from tinysim.cost.cpu.kernel import PATHS, SELECTIONS, Kernel, Rows, Selection
 from tinysim.cost.cpu.per_trip import CLASSES, CORES, OPTS, core_table, per_trip
 from tinysim.errors import UnknownRuntime, UnsupportedOperator, nearest
@@ -31,6 +31,11 @@ RUNTIMES: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "tflm-reference": ((tflm.LIBRARY,), (tflm.LIBRARY_16, tflm.LIBRARY), (float32.LIBRARY,)),
     "esp-nn": ((esp_nn.LIBRARY, tflm.LIBRARY), (tflm.LIBRARY_16, tflm.LIBRARY), (float32.LIBRARY,)),
+    "esp-dl": (
+        (esp_dl.LIBRARY, esp_nn.LIBRARY, tflm.LIBRARY),
+        (tflm.LIBRARY_16, tflm.LIBRARY),
+        (float32.LIBRARY,),
+    ),
     "esp-nn-ansi": ((esp_nn.LIBRARY_ANSI, tflm.LIBRARY), (tflm.LIBRARY_16, tflm.LIBRARY), (float32.LIBRARY,)),
     "nnom": ((nnom.LIBRARY, cmsis_nn.LIBRARY, tflm.LIBRARY), (tflm.LIBRARY_16, tflm.LIBRARY), (float32.LIBRARY,)),
     "cmsis-nn-armclang": (
@@ -42,7 +47,7 @@ RUNTIMES: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 
 #: Libraries whose kernels nobody counted: their loops are taken to be CMSIS-NN's, and fitted factors carry the rest.
-_STAND_INS = ("microtvm-native", "esp-dl", "pulp-nn", "andes-nn", "mvp", "ai8x")
+_STAND_INS = ("microtvm-native", "pulp-nn", "andes-nn", "mvp", "ai8x")
 RUNTIMES |= dict.fromkeys(_STAND_INS, RUNTIMES["cmsis-nn"])
 
 #: rows priced at a time: their columns stay in the cache

@@ -73,7 +73,7 @@ _STAND_INS = {
     "cortex-m33": ("cortex-m4", "cortex-m3"),
     "cortex-m55": ("cortex-m33", "cortex-m4", "cortex-m3"),
     "xtensa-lx7": ("cortex-m3", "cortex-m4"),
-    "rv32imafc-esp": ("cortex-m3", "cortex-m4"),
+    "rv32imafc-esp": ("cortex-m3", "cortex-m4", "xtensa-lx7"),
 }
 
 Table = dict[tuple[str, str, str], tuple[tuple[str, ...], NDArray[np.float64]]]

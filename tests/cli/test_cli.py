@@ -78,6 +78,17 @@ def test_lists_devices_and_networks(capsys: pytest.CaptureFixture[str]) -> None:
     assert {row["network"]: row["macs"] for row in json.loads(out)}["mlperf-tiny-kws"] == 2_656_768
 
 
+def test_devices_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "devices", "compare", "nucleo-l4r5zi", "nrf5340-dk", "--json")
+    rows = {row["property"]: row for row in json.loads(out)}
+    assert code == 0
+    assert rows["clock"] == {"property": "clock", "nucleo-l4r5zi": "120 MHz", "nrf5340-dk": "128 MHz"}
+    assert "5 wait states" in rows["flash (code, weights)"]["nucleo-l4r5zi"]
+    _, out, _ = run(capsys, "devices", "compare", "nucleo-l4r5zi", "nrf5340-dk")
+    assert "deepest sleep" in out
+    assert run(capsys, "devices", "compare", "nucleo-l4r5zi", "nowhere")[0] == 2
+
+
 def bad_files(folder: Path) -> dict[str, bytes]:
     good = MODEL.read_bytes()
     huge = bytearray(good)

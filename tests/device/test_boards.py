@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tinysim.calibrate.rows import load_rows
 from tinysim.device.library import (
     list_devices,
     list_runtimes,
@@ -145,6 +146,7 @@ def test_every_source_of_the_boards_is_used() -> None:
     used = {source for board in BOARDS for source in _sources_of(load_device(board))}
     used |= {f.source for core in CORES for f in load_core(core).timing.values()}
     used |= {r.code_bytes.source for r in map(load_runtime, list_runtimes()) if r.code_bytes is not None}
+    used |= set(load_rows()["source"])
     own = set(read_yaml(spec_folder() / "sources.yaml"))
     assert own <= used, f"unused: {sorted(own - used)}"
 

@@ -8,7 +8,7 @@ from tinysim.device.library import list_devices, load_device, sources
 from tinysim.device.spec import Device
 from tinysim.report.text import console, make_table, si
 
-__all__ = ["device_rows", "figure_rows", "print_device", "print_devices"]
+__all__ = ["comparison_rows", "device_rows", "figure_rows", "print_comparison", "print_device", "print_devices"]
 
 
 def device_rows() -> list[dict[str, Any]]:
@@ -47,6 +47,57 @@ def print_devices(rows: list[dict[str, Any]]) -> None:
             row["accelerator"] or "",
             ", ".join(row["runtimes"][:3]) + (f" +{len(row['runtimes']) - 3}" if len(row["runtimes"]) > 3 else ""),
         )
+    console().print(table)
+
+
+def comparison_rows(devices: list[Device]) -> list[dict[str, str]]:
+    """What tells boards apart, a row per property and a column per board; "" where a board has no such thing."""
+    columns = [_properties(device) for device in devices]
+    names = dict.fromkeys(name for column in columns for name in column)
+    # Memories of one name stand in one row; all else comes in the order of the first board.
+    return [
+        {"property": name} | {d.name: column.get(name, "") for d, column in zip(devices, columns, strict=True)}
+        for name in names
+    ]
+
+
+def _properties(device: Device) -> dict[str, str]:
+    core = device.core
+    found = {
+        "MCU": device.soc,
+        "core": f"{core.name}, {core.vector if core.vector != 'none' else 'no'} SIMD, "
+        f"{'FPU' if device.fpu else 'no FPU'}",
+        "clock": si(device.clock.si, "Hz", 3),
+    }
+    for memory in device.memories:
+        size = "unknown size" if not memory.size.known else f"{memory.size.si / 1024:,.0f} KiB"
+        parts = [size, "external" if memory.external else "", f"{memory.line_bytes} B per access"]
+        waits = memory.wait_cycles(device.clock.si, device.voltage_range)
+        parts.append(f"{waits:g} wait states" if waits else "no wait states")
+        for words, cache in (("I-cache", memory.instruction_cache), ("D-cache", memory.data_cache)):
+            if cache is not None and cache.size.known:
+                parts.append(f"{words} {cache.size.si / 1024:g} KiB")
+        found[f"{memory.name} ({', '.join(memory.holds)})"] = ", ".join(part for part in parts if part)
+    if device.power is not None:
+        known = [p for p in device.power.run if p.current.known]
+        best = max(known, key=lambda p: (p.running == "inference", p.clock.si), default=None)
+        if best is not None:
+            found["running"] = f"{si(best.current.si, 'A', 3)} at {best.supply.si:g} V, {best.running}"
+        asleep = [state for state in device.power.sleep if state.current.known]
+        if asleep:
+            least = min(asleep, key=lambda state: state.current.si)
+            found["deepest sleep"] = f"{si(least.current.si, 'A', 3)}, {least.name}"
+    found["accelerator"] = device.accelerator or ""
+    found["runtimes"] = ", ".join(device.runtimes)
+    return found
+
+
+def print_comparison(rows: list[dict[str, str]]) -> None:
+    """Print boards side by side."""
+    names = [name for name in rows[0] if name != "property"]
+    table = make_table("", {"": "key"} | dict.fromkeys(names, "left"))
+    for row in rows:
+        table.add_row(row["property"], *(row[name] for name in names))
     console().print(table)
 
 

@@ -36,7 +36,8 @@ def test_st_zoo():
     total = [used(r["network"], r["runtime"]).total_bytes / 1024 / float(r["total_flash_kib"]) - 1 for r in rows]
     assert len(rows) > 100
     assert np.abs(total).mean() < 0.05
-    plain = [r for r in rows if "ssd" not in r["network"]]
+    # SSD nets: two rows of 8.1 keep 124 KiB less than their third, 10.0 keeps the anchors as floats
+    plain = [r for r in rows if "ssd" not in r["network"] or r["runtime"] == "x-cube-ai-7.3"]
     weights = [used(r["network"], r["runtime"]).weights_bytes / 1024 / float(r["weights_flash_kib"]) for r in plain]
     assert np.abs(np.array(weights) - 1).mean() < 0.001
 

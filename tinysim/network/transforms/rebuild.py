@@ -58,7 +58,14 @@ class Rebuild:
         return self.b.build(*(self.made[t] for t in self.old.outputs))
 
     def _first(self, op: Op) -> int:
-        return next(self.made[t] for t in op.inputs if t in self.made)
+        made = [self.made[t] for t in op.inputs if t in self.made]
+        return made[0] if made else self._alone(op.inputs[0])
+
+    def _alone(self, t: int) -> int:
+        """A constant that an operator reads alone (anchors): as large as the value that had its shape (boxes)."""
+        tensor = self.old.tensors[t]
+        alike = [new for old, new in self.made.items() if self.old_shape(old) == tensor.shape]
+        return self.b.weights(tensor.name, self.b.shape(alike[-1]) if alike else tensor.shape, dtype=tensor.dtype)
 
     def value(self, t: int, like: int) -> int:
         """A value, or the constant anew: as wide as `like` if it was per channel."""

@@ -1,7 +1,7 @@
 """Object detectors: Tiny-YOLO v2, SSD-MobileNets, ST YOLO X.
 
 Sources: Redmon and Farhadi, arXiv:1612.08242; Liu et al., arXiv:1512.02325; Ge et al., arXiv:2107.08430 (YOLOX); the
-variants of ST's model zoo. Anchors and box decoding are not part of the networks.
+variants of ST's model zoo. Decoding of boxes is not part of the networks.
 """
 
 from __future__ import annotations
@@ -34,10 +34,12 @@ def tiny_yolo_v2(b: Builder, *, size: int) -> int:
     return b.conv(x, 30, 1)
 
 
-def _predictions(b: Builder, maps: Sequence[int], *, separate: bool = False, top: int = 3) -> tuple[int, int]:
-    """Scores (softmax of two classes) and boxes of five anchors per pixel on each map, concatenated.
+def _predictions(b: Builder, maps: Sequence[int], *, separate: bool = False, top: int = 3) -> tuple[int, ...]:
+    """Scores (softmax of two classes) and boxes of five anchors per pixel on each map, concatenated, and in
+    quantized networks the anchors.
 
-    Predictors are 3x3 convolutions, `separate` ones if asked; `top` is the kernel on a 1x1 map.
+    Predictors are 3x3 convolutions, `separate` ones if asked; `top` is the kernel on a 1x1 map. The anchors are
+    constants of 4 bytes that the network hands on as floats (the operators that tile them are folded).
     """
     scores: list[int] = []
     boxes: list[int] = []
@@ -46,8 +48,11 @@ def _predictions(b: Builder, maps: Sequence[int], *, separate: bool = False, top
         for found, channels, width in ((scores, 10, 2), (boxes, 20, 4)):
             y = separable(b, x, channels, inner="none", outer="none") if separate else b.conv(x, channels, kernel)
             found.append(b.reshape(y, 1, -1, width))
-    probabilities = b.softmax(b.concat(scores, axis=1))
-    return dequantized(b, probabilities), dequantized(b, b.concat(boxes, axis=1))
+    probabilities = dequantized(b, b.softmax(b.concat(scores, axis=1)))
+    found_boxes = dequantized(b, b.concat(boxes, axis=1))
+    if b.format.activation != "int8":
+        return probabilities, found_boxes
+    return probabilities, found_boxes, dequantized(b, b.weights("anchors", b.shape(found_boxes)))
 
 
 @network(
@@ -55,7 +60,7 @@ def _predictions(b: Builder, maps: Sequence[int], *, separate: bool = False, top
     names=tuple(f"st-ssd-mobilenet-v1-0.25-{size}" for size in (192, 224, 256)),
     source=f"{_ST}: ST SSD MobileNet v1 0.25",
 )
-def ssd_mobilenet_v1(b: Builder, *, size: int) -> tuple[int, int]:
+def ssd_mobilenet_v1(b: Builder, *, size: int) -> tuple[int, ...]:
     """MobileNetV1 0.25 and a top-down pyramid of 32 channels with plain 3x3 heads."""
     body = mobilenet_v1_body(b, quantized_image(b, size, size, 3), 0.25, keras_pad=True)
     coarsest = b.shape(body[13])[1]
@@ -91,7 +96,7 @@ def _upsample(b: Builder, x: int, size: int) -> int:
     names=tuple(f"ssd-mobilenet-v2-fpnlite-0.35-{size}" for size in (192, 224, 256, 416)),
     source=f"SSDLite with MobileNetV2 0.35 and FPN, arXiv:1801.04381, as in {_ST}",
 )
-def ssd_mobilenet_v2_fpnlite(b: Builder, *, size: int) -> tuple[int, int]:
+def ssd_mobilenet_v2_fpnlite(b: Builder, *, size: int) -> tuple[int, ...]:
     """MobileNetV2 0.35, a pyramid of 128 channels, towers of four separable convolutions per scale."""
     body = mobilenet_v2_body(b, quantized_image(b, size, size, 3), 0.35, keras_pad=True)
     top = b.conv(b.conv(body[-1], 1280, 1, padding="valid", activation="relu6"), 128, 1)

@@ -12,7 +12,9 @@ from tinysim.errors import DoesNotFit, InputError
 from tinysim.report.memory import arena_page, arena_svg
 
 VWW = ts.deploy(ts.load_network("vww"), "nucleo-l4r5zi", "tflm-cmsis-nn")
-LARGE = ts.deploy(ts.load_network("mobilenet-v2-1.0-224"), "stm32h747i-disco")
+LARGE = ts.deploy(
+    ts.load_network("mobilenet-v2-1.0-224"), "stm32h747i-disco", activations_in="axi-sram", weights_in="flash"
+)
 
 
 def run(capsys, *args):
@@ -90,7 +92,7 @@ def test_does_not_fit_names_memory_need_have_and_three_ways_out():
 
 
 def test_an_estimate_is_not_blocked_but_says_so():
-    estimate = ts.estimate("mobilenet-v2-1.0-224", "stm32h747i-disco")
+    estimate = ts.estimate("mobilenet-v2-1.0-224", "stm32h747i-disco", activations_in="axi-sram")
     assert not estimate.fits
     assert estimate.latency_s > 0
     assert set(misfits(estimate.deployment)) <= set(estimate.gaps)

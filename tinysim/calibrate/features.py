@@ -16,6 +16,10 @@ from tinysim.calibrate.layers import is_layer, layer_table
 from tinysim.cost.latency import StackFactors
 from tinysim.deploy.costs import layer_costs
 from tinysim.deploy.deployment import runtime_network
+from tinysim.deploy.flash import flash_use
+from tinysim.deploy.layout import Layout, runtime_layout
+from tinysim.deploy.memory import plan_arena
+from tinysim.deploy.policy import arena_policy
 from tinysim.deploy.target import Target, precision_of, resolve_target
 from tinysim.device.effects import FEATURES, INFERENCE_OVERHEAD_CYCLES, OP_OVERHEAD_CYCLES, levels_of
 from tinysim.device.library import load_device, load_runtime
@@ -33,11 +37,16 @@ Floats = NDArray[np.float64]
 
 def network_features(network: Network, target: Target) -> Floats:
     """Features of one inference on a target, shape (len(FEATURES),) [cycle]."""
-    return table_features(runtime_network(network, target.runtime).table(), target)
+    runs = runtime_network(network, target.runtime)
+    arena, flash = plan_arena(runs, arena_policy(target)), flash_use(runs, target.runtime)
+    return table_features(runs.table(), target, runtime_layout(runs, arena, flash, target))
 
 
-def table_features(table: LayerTable, target: Target) -> Floats:
-    """Features of one inference of the layers that run, shape (len(FEATURES),) [cycle]."""
+def table_features(table: LayerTable, target: Target, layout: Layout | None = None) -> Floats:
+    """Features of one inference of the layers that run, shape (len(FEATURES),) [cycle].
+
+    layout: which memories hold them; those of the target's placement if None.
+    """
     plain = replace(
         target,
         factors=StackFactors(),
@@ -45,7 +54,7 @@ def table_features(table: LayerTable, target: Target) -> Floats:
         code=replace(target.code, exposure=1.0),
         activations=replace(target.activations, exposure=1.0),
     )
-    cycles = layer_costs(table, plain).cycles
+    cycles = layer_costs(table, plain, layout=layout).cycles
     pointwise = table.is_kind("conv2d") & (table.kernel_h == 1) & (table.kernel_w == 1)
     conv = table.is_kind("conv2d", "transpose_conv") & ~pointwise
     depthwise = table.is_kind("depthwise_conv2d")

@@ -67,11 +67,13 @@ class LayerEnergy:
     sram: Floats
     flash: Floats
     static: Floats
+    external: Real = 0.0
+    """memories with a chip of their own, which the board's current does not contain"""
 
     @property
     def total(self) -> Floats:
         """Sum of the components."""
-        total: Floats = self.core + self.sram + self.flash + self.static
+        total: Floats = self.core + self.sram + self.flash + self.static + self.external
         return total
 
 

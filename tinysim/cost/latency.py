@@ -8,16 +8,17 @@ overhead to the runtime. Every term is rounded to whole cycles, so that sums are
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinysim.cost.counts import Counts
-from tinysim.cost.traffic import Traffic, cache_misses
+from tinysim.cost.traffic import Traffic, cache_misses, data_beyond_cache
 from tinysim.network.table import LayerTable
 
-__all__ = ["CpuCycles", "MemoryPath", "StackFactors", "cpu_cycles", "stall_cycles"]
+__all__ = ["CpuCycles", "MemoryPath", "Real", "StackFactors", "blended_path", "cpu_cycles", "stall_cycles"]
 
 Floats = NDArray[np.float64]
 Real = float | Floats
@@ -38,6 +39,24 @@ class MemoryPath:
     """cache between core and memory [B], 0 for none"""
     exposure: Real = 1.0
     """fraction of the wait that the core sees (prefetch and write buffers hide the rest) [1]"""
+
+
+def blended_path(paths: Sequence[MemoryPath], shares: Floats) -> MemoryPath:
+    """The path of layers whose bytes lie in several memories.
+
+    wait per byte = sum over memories of share * wait / line
+
+    shares [1]: share of each layer's bytes in each memory, shape (n_memories, n); the result's fields have shape (n,).
+    All paths have the exposure of the first: it belongs to what is read, not to where it lies.
+
+    >>> near, far = MemoryPath(), MemoryPath(wait_cycles=80.0, line_bytes=32.0)
+    >>> blended_path([near, far], np.array([[1.0, 0.5], [0.0, 0.5]])).wait_cycles.tolist()
+    [0.0, 1.25]
+    """
+    per_byte = [np.asarray(path.wait_cycles / path.line_bytes, dtype=np.float64) for path in paths]
+    wait: Floats = sum((share * w for share, w in zip(shares, per_byte, strict=True)), np.zeros(shares.shape[1:]))
+    caches = [np.where(share > 0, path.cache_bytes, 0.0) for share, path in zip(shares, paths, strict=True)]
+    return MemoryPath(wait, 1.0, np.max(caches, axis=0), paths[0].exposure)
 
 
 @dataclass(frozen=True)
@@ -135,7 +154,7 @@ def cpu_cycles(
     leading axis of shape (k, 1); the result then has shape (k, n).
 
     Stalls: weights by missed lines; code by taken branches, each of which may leave the fetched line, unless a cache
-    holds the loops; activations by their read and written bytes.
+    holds the loops; activations by the lines that pass their cache (`data_beyond_cache`).
     """
     runs = np.ones(len(table), dtype=bool) if priced is None else priced
     work = work_factor(table, factors)
@@ -144,9 +163,7 @@ def cpu_cycles(
     )
     uncached = uncached_code(code.cache_bytes)
     fetch = counts.branches_taken * np.asarray(code.wait_cycles, dtype=np.float64) * code.exposure * uncached
-    moved = traffic.sram_read_bytes + traffic.sram_write_bytes
-    footprint = table.in_bytes + table.out_bytes
-    data = cache_misses(moved, footprint_bytes=footprint, cache_bytes=activations.cache_bytes)
+    data = np.add(*data_beyond_cache(table, traffic, cache_bytes=activations.cache_bytes))
 
     def whole(values: Real) -> Floats:
         rounded: Floats = np.rint(np.where(runs, values, 0.0))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tinysim.cost.counts import Counts
 from tinysim.network.table import LayerTable
 
-__all__ = ["Traffic", "cache_misses", "layer_traffic", "pixels_per_pass"]
+__all__ = ["Traffic", "cache_misses", "data_beyond_cache", "layer_traffic", "pixels_per_pass"]
 
 Floats = NDArray[np.float64]
 Real = float | Floats
@@ -89,3 +89,35 @@ def cache_misses(read_bytes: Real, *, footprint_bytes: Real, cache_bytes: Real) 
         ratio = np.where(cache > 0, footprint / np.where(cache > 0, cache, 1.0) - 1.0, 1.0)
     missed: Floats = footprint + (read - footprint) * np.clip(ratio, 0.0, 1.0)
     return missed
+
+
+def data_beyond_cache(table: LayerTable, traffic: Traffic, *, cache_bytes: Real) -> tuple[Floats, Floats]:
+    """Activation bytes read from and written to their memory behind a cache, two arrays of shape (..., n).
+
+    read = inputs * (1 + (ceil(k / s) - 1) * clip(rows / cache - 1, 0, 1)) + output;  written = output
+
+    The rows of the input that a window needs stay in the cache if they fit, else each is read again for every output
+    row that it serves. A written line is fetched first (write-allocate) and written back once. Without a cache, all
+    that the kernel reads and writes. Never more reads than the kernel's own, besides those lines.
+    cache_bytes [B], 0 for none; may carry leading axes.
+    Source: write-back caches with write-allocate (Arm Cortex-M7 TRM r1p2, sec. 5.6); row reuse as in Hennessy &
+    Patterson, Computer Architecture, app. B.
+
+    >>> table = LayerTable.from_columns(dict(kind=["conv2d"], in_h=8, in_w=8, in_c=4, out_h=8, out_w=8, out_c=2,
+    ...                                      kernel_h=3, kernel_w=3))
+    >>> moved = Traffic(np.zeros(1), np.array([9e3]), np.array([128.0]))
+    >>> [x.item() for x in data_beyond_cache(table, moved, cache_bytes=1024.0)]
+    [384.0, 128.0]
+    >>> [x.item() for x in data_beyond_cache(table, moved, cache_bytes=0.0)]
+    [9000.0, 128.0]
+    """
+    cache = np.asarray(cache_bytes, dtype=np.float64)
+    cached = cache > 0
+    rows = table.kernel_h * table.in_w * table.in_c * table.activation_bits / 8
+    again = np.ceil(table.kernel_h / np.maximum(table.stride_h, 1)) - 1.0
+    spilt = np.clip(rows / np.where(cached, cache, 1.0) - 1.0, 0.0, 1.0)
+    second = table.in2_elements * table.activation_bits / 8
+    inputs = (table.in_bytes - second) * (1.0 + again * spilt) + second
+    written = np.where(cached, np.minimum(table.out_bytes, traffic.sram_write_bytes), traffic.sram_write_bytes)
+    read = np.where(cached, np.minimum(inputs, traffic.sram_read_bytes) + written, traffic.sram_read_bytes)
+    return read, written

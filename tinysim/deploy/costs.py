@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from tinysim.cost.counts import Counts
 from tinysim.cost.cpu import instruction_counts
-from tinysim.cost.energy import LayerEnergy, issue_time, layer_energy
+from tinysim.cost.energy import EnergyPrices, LayerEnergy, issue_time, layer_energy
 from tinysim.cost.latency import CpuCycles, cpu_cycles
 from tinysim.cost.timing import zero_wait_cycles
-from tinysim.cost.traffic import Traffic, layer_traffic, pixels_per_pass
-from tinysim.deploy.target import Target
+from tinysim.cost.traffic import Traffic, cache_misses, data_beyond_cache, layer_traffic, pixels_per_pass
+from tinysim.deploy.layout import Layout, single_layout
+from tinysim.deploy.prices import byte_price
+from tinysim.deploy.target import Target, path_to
 from tinysim.network.table import LayerTable
 
 __all__ = ["LayerCosts", "layer_costs"]
@@ -63,10 +65,13 @@ class LayerCosts:
         return np.stack([c.compute, c.weight_stall, c.fetch_stall, c.data_stall, c.overhead])
 
 
-def layer_costs(table: LayerTable, target: Target, priced: NDArray[np.bool_] | None = None) -> LayerCosts:
+def layer_costs(
+    table: LayerTable, target: Target, priced: NDArray[np.bool_] | None = None, *, layout: Layout | None = None
+) -> LayerCosts:
     """Cost of every layer of a table on a target.
 
-    table: n rows of any number of networks. priced: mask of the rows that run. Returns columns of shape (n,).
+    table: n rows of any number of networks. priced: mask of the rows that run. layout: which memories hold tensors and
+    weights of these rows; those of the target's placement if None. Returns columns of shape (n,).
 
     Raises:
         UnsupportedOperator: a kind that the kernel library cannot price.
@@ -82,9 +87,9 @@ def layer_costs(table: LayerTable, target: Target, priced: NDArray[np.bool_] | N
         traffic,
         zero_wait_cycles(counts, target.timing),
         factors=target.factors,
-        weights=target.weights,
-        code=target.code,
-        activations=target.activations,
+        weights=target.weights if layout is None else layout.weights_path(target),
+        code=target.code if layout is None else path_to(target, layout.code, "code"),
+        activations=target.activations if layout is None else layout.activations_path(target),
         priced=priced,
     )
     latency_s = cycles.total / target.clock_hz
@@ -93,11 +98,37 @@ def layer_costs(table: LayerTable, target: Target, priced: NDArray[np.bool_] | N
         issue_s = issue_time(
             counts.instructions, slot_cycles=target.timing.alu, cycles=cycles.total, clock_hz=target.clock_hz
         )
-        energy = layer_energy(
-            latency_s,
-            issue_s=issue_s,
-            sram_bytes=traffic.sram_read_bytes + traffic.sram_write_bytes,
-            flash_bytes=traffic.weight_read_bytes,
-            prices=target.prices,
-        )
+        moved = (traffic.sram_read_bytes + traffic.sram_write_bytes, traffic.weight_read_bytes)
+        prices, external_j = _prices(table, traffic, target, layout)
+        energy = layer_energy(latency_s, issue_s=issue_s, sram_bytes=moved[0], flash_bytes=moved[1], prices=prices)
+        energy = replace(energy, external=external_j)
     return LayerCosts(table, counts, cycles, traffic, latency_s, energy)
+
+
+def _prices(
+    table: LayerTable, traffic: Traffic, target: Target, layout: Layout | None
+) -> tuple[EnergyPrices, float | Floats]:
+    """Prices of a byte on the chip, by layer where layers differ, and the energy of external memories [J]."""
+    assert target.prices is not None, "callers ask only with prices"
+    place = target.placement
+    if layout is None:
+        layout = single_layout(place, len(table))
+    used = [*(pool.memory for pool in layout.pools), *layout.weight_memories]
+    if used == [place.activations, place.weights] and not any(m.external for m in used):
+        return target.prices, 0.0
+    inside, outside = [], []
+    for memories, shares in (
+        ([pool.memory for pool in layout.pools], layout.activation_share),
+        (list(layout.weight_memories), layout.weight_share),
+    ):
+        price = np.array([byte_price(m) for m in memories])
+        far = np.array([m.external for m in memories])
+        inside.append(np.where(far, 0.0, price) @ shares)
+        outside.append(np.where(far, price, 0.0) @ shares)
+    weights, activations = layout.weights_path(target), layout.activations_path(target)
+    lines = np.add(*data_beyond_cache(table, traffic, cache_bytes=activations.cache_bytes))
+    missed = cache_misses(
+        traffic.weight_read_bytes, footprint_bytes=table.weight_bytes, cache_bytes=weights.cache_bytes
+    )
+    own = replace(target.prices, sram_byte_j=inside[0], flash_byte_j=inside[1])
+    return own, outside[0] * lines + outside[1] * missed

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tinysim.deploy.costs import LayerCosts, layer_costs
 from tinysim.deploy.flash import FlashUse, flash_use
+from tinysim.deploy.layout import Layout, runtime_layout
 from tinysim.deploy.memory import ArenaPlan, plan_arena
 from tinysim.deploy.offload.options import OffloadOptions
 from tinysim.deploy.policy import arena_policy
@@ -40,6 +41,8 @@ class Deployment:
     """Whether each row runs; False where the compiler folds it away."""
     arena: ArenaPlan
     flash: FlashUse
+    layout: Layout
+    """Which memory holds which tensor and which weights."""
     offload: Offload | None = None
     """What runs on the board's accelerator; None if all runs on the core."""
 
@@ -80,7 +83,7 @@ class Deployment:
             UnsupportedOperator: a kind that the kernel library cannot price.
         """
         if self.offload is None:
-            return layer_costs(self.table, self.target, self.priced)
+            return layer_costs(self.table, self.target, self.priced, layout=self.layout)
         from tinysim.deploy.offload.costs import offloaded_costs  # most boards never need it
 
         return offloaded_costs(self.table, self.offload, self.target, self.priced)
@@ -95,10 +98,9 @@ class Deployment:
 
         wrong = misfits(self)
         if wrong:
-            memory = self.target.placement.activations
-            small = memory.size.known and self.arena.peak_bytes > memory.size.si
-            ways = "; ways out: " + ", ".join(map(str, ways_out(self))) if small else ""
-            raise DoesNotFit(f"{self.network.name} on {self.target.device.name}: {'; '.join(wrong)}{ways}")
+            ways = ", ".join(map(str, ways_out(self)))
+            what = f"{self.network.name} on {self.target.device.name}: {'; '.join(wrong)}"
+            raise DoesNotFit(f"{what}; ways out: {ways}" if ways else what)
 
 
 def deploy(
@@ -128,20 +130,14 @@ def deploy(
     network = runtime_network(network, target.runtime)
     table = network.table()
     priced = priced_rows(table, target)
+    arena, flash = plan_arena(network, arena_policy(target)), flash_use(network, target.runtime)
+    layout = runtime_layout(network, arena, flash, target)
     planned = None
     if target.device.accelerator is not None or accelerator.asked:
         from tinysim.deploy.offload.plan import plan_offload  # most boards never need it
 
-        planned = plan_offload(network, table, target, priced, accelerator)
-    return Deployment(
-        network=network,
-        target=target,
-        table=table,
-        priced=priced,
-        arena=plan_arena(network, arena_policy(target)),
-        flash=flash_use(network, target.runtime),
-        offload=planned,
-    )
+        planned = plan_offload(network, table, target, priced, accelerator, outside=layout.outside)
+    return Deployment(network, target, table, priced, arena, flash, layout, offload=planned)
 
 
 def runtime_network(network: Network, runtime: Runtime) -> Network:

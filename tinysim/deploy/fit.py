@@ -21,7 +21,7 @@ from tinysim.quantities import parse_quantity
 
 if TYPE_CHECKING:
     from tinysim.deploy.deployment import Deployment
-    from tinysim.device.spec import Device
+    from tinysim.device.spec import Device, Memory
 
 __all__ = ["Remedy", "fit_memory", "misfits", "remedies", "ways_out"]
 
@@ -52,11 +52,13 @@ class Remedy:
 
 def misfits(deployment: Deployment) -> tuple[str, ...]:
     """What does not fit its memory, in sentences that name memory, need and have; empty if all fits."""
-    place, flash = deployment.target.placement, deployment.flash.total_bytes
-    needs = (
-        (place.activations, deployment.arena.peak_bytes, "arena"),
-        (place.weights, deployment.flash.model_bytes if flash is None else flash, "model and code"),
-    )
+    layout, flash = deployment.layout, deployment.flash.total_bytes
+    code = 0 if flash is None else flash - deployment.flash.model_bytes
+    stored: dict[str, tuple[Memory, int]] = {layout.code.name: (layout.code, code)}
+    for memory, n_bytes in layout.stored(deployment.flash.model_bytes, deployment.table.weight_bytes):
+        stored[memory.name] = (memory, n_bytes + stored.get(memory.name, (memory, 0))[1])
+    needs = [(pool.memory, pool.peak_bytes, "arena") for pool in layout.pools]
+    needs += [(memory, n_bytes, "model and code") for memory, n_bytes in stored.values()]
     return tuple(
         f"the {what} needs {need:,} B of {memory.name}, which has {int(memory.size.si):,} B"
         for memory, need, what in needs

@@ -24,10 +24,21 @@ from tinysim.device.power_effects import (
 from tinysim.device.spec import Device, Memory, OperatingPoint, Runtime
 from tinysim.errors import SpecError
 
-__all__ = ["PowerSpread", "Regulator", "energy_prices", "power_spread", "reference_power", "sleep_power"]
+__all__ = [
+    "PowerSpread",
+    "Regulator",
+    "byte_price",
+    "energy_prices",
+    "power_spread",
+    "reference_power",
+    "sleep_power",
+]
 
 #: Process of the SRAM whose energy a board does not state; that of the embedded-flash MCUs measured here.
 _NODE_NM = 40.0
+#: Energy of a byte of a memory chip, without a figure of the board's: 70 pJ/bit (DDR3: Chatterjee et al., MICRO 2017,
+#: as in Accelergy's tables) and 40 pJ/bit (mobile DRAM, for PSRAM: Malladi et al., ISCA 2012) [J].
+_EXTERNAL_BYTE_J = {"dram": 8 * 70e-12, "psram": 8 * 40e-12}
 #: Residuals of a board's own that suffice for a 90 % interval.
 _ENOUGH = 9
 _SUPPLY_V = (0.5, 6.0)
@@ -91,8 +102,8 @@ def energy_prices(
     prices = EnergyPrices(
         power_w=power_w + heated,
         static_w=min(idle_w, 0.5 * power_w) + heated,
-        sram_byte_j=_byte_price(activations),
-        flash_byte_j=_byte_price(weights),
+        sram_byte_j=byte_price(activations),
+        flash_byte_j=byte_price(weights),
         instruction_share=instruction_share(board, effects) * power_w / (power_w + heated),
         supply_v=supply_v,
         temperature_c=temperature_c,
@@ -217,12 +228,15 @@ def _idle_a(board: Device) -> float:
     return max((s.current.si for s in states if s.current.known), default=0.0)
 
 
-def _byte_price(memory: Memory) -> float:
-    """Energy of a byte: the memory's own figure, that of an SRAM of its size, or that of embedded flash; else 0."""
+def byte_price(memory: Memory) -> float:
+    """Energy of a byte [J]: the memory's own figure, or that of its technology; else 0.
+
+    On the chip it is a share of the board's current; a memory of its own chip draws it besides.
+    """
     if memory.read_energy is not None and memory.read_energy.known:
         return memory.read_energy.si
     if memory.external:
-        return 0.0
+        return _EXTERNAL_BYTE_J.get(memory.kind, 0.0)
     if memory.kind == "flash":
         return flash_energy_j_per_byte()
     if memory.kind not in ("sram", "tcm") or not memory.size.known:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tinysim.cost.energy import EnergyPrices
-from tinysim.cost.latency import MemoryPath, StackFactors
+from tinysim.cost.latency import MemoryPath, Real, StackFactors
 from tinysim.cost.timing import CoreTiming
 from tinysim.deploy.prices import Regulator, energy_prices
 from tinysim.deploy.spread import Spread, spread_of
@@ -30,9 +29,21 @@ from tinysim.errors import SpecError, UnknownRuntime, nearest
 if TYPE_CHECKING:
     from tinysim.network.table import LayerTable
 
-__all__ = ["Options", "Placement", "Spread", "Target", "precision_of", "precision_of_bits", "resolve_target"]
+__all__ = [
+    "Options",
+    "Placement",
+    "Spread",
+    "Target",
+    "is_timed",
+    "path_to",
+    "precision_of",
+    "precision_of_bits",
+    "resolve_target",
+]
 
 What = Literal["code", "weights", "activations"]
+#: Names of measured builds that copy the weights to RAM (HALE's, by its README)
+_WEIGHTS_IN_RAM = frozenset({"max-performance"})
 
 
 @dataclass(frozen=True)
@@ -163,9 +174,12 @@ def _resolve(board: Device, runtime: str | None, options: Options) -> Target:
         raise SpecError(
             f"{board.name}: clock {clock / 1e6:g} MHz is outside 0 to {board.clock.si / 1e6:g} MHz of the specification"
         )
+    weights_in = options.weights_in
+    if weights_in is None and not _WEIGHTS_IN_RAM.isdisjoint(words):
+        weights_in = board.memory_for("activations").name
     placement = Placement(
         code=_memory(board, "code", options.code_in),
-        weights=_memory(board, "weights", options.weights_in),
+        weights=_memory(board, "weights", weights_in),
         activations=_memory(board, "activations", options.activations_in),
     )
     effects = shipped_effects()
@@ -197,9 +211,9 @@ def _resolve(board: Device, runtime: str | None, options: Options) -> Target:
             op_overhead_cycles=OP_OVERHEAD_CYCLES * fitted["op_overhead"],
             inference_overhead_cycles=INFERENCE_OVERHEAD_CYCLES * fitted["inference_overhead"],
         ),
-        weights=_path(board, placement.weights, "weights", clock, fitted),
-        code=_path(board, placement.code, "code", clock, fitted),
-        activations=_path(board, placement.activations, "activations", clock, fitted),
+        weights=_path(board, placement.weights, "weights", clock, fitted["weights_stall"]),
+        code=_path(board, placement.code, "code", clock, fitted["code_stall"]),
+        activations=_path(board, placement.activations, "activations", clock, fitted["activations_stall"]),
         prices=prices,
         spread=spread_of(levels, calibrated=options.calibration is not None),
         gaps=gaps,
@@ -228,11 +242,24 @@ def _memory(board: Device, what: What, name: str | None) -> Memory:
     return board.memory(name)
 
 
-def _path(board: Device, memory: Memory, what: What, clock_hz: float, fitted: Mapping[str, float]) -> MemoryPath:
+def _path(board: Device, memory: Memory, what: What, clock_hz: float, exposure: Real) -> MemoryPath:
     cache = memory.instruction_cache if what == "code" else memory.data_cache
     return MemoryPath(
         wait_cycles=memory.wait_cycles(clock_hz, board.voltage_range),
         line_bytes=float(memory.line_bytes),
         cache_bytes=cache.size.si if cache is not None else 0.0,
-        exposure=fitted[f"{what}_stall"],
+        exposure=exposure,
     )
+
+
+def is_timed(memory: Memory) -> bool:
+    """Whether the latency of a memory is known: on the chip none means none, outside it means unknown."""
+    return not memory.external or bool(memory.wait_states) or memory.read_latency is not None
+
+
+def path_to(target: Target, memory: Memory, what: What) -> MemoryPath:
+    """Path to a memory of the target's board at its clock; that of the target's own placement if it is not timed."""
+    own: MemoryPath = getattr(target, what)
+    if memory.name == getattr(target.placement, what).name or not is_timed(memory):
+        return own
+    return _path(target.device, memory, what, target.clock_hz, own.exposure)

@@ -266,6 +266,10 @@ class Runtime(Spec):
     """Compiler level; ``+dcheck`` for a build without NDEBUG, whose reference kernels check every index."""
     planner: str = "tflm-greedy"
     """Arena planner."""
+    memory_pools: Literal["none", "filled", "shared"] = "none"
+    """What becomes of an arena that exceeds its memory: `none`: it moves as a whole; `filled`: its buffers fill one
+    memory after the other, and all pools together are the RAM; `shared`: the same, but pools are reused so well that
+    their sum is that of one arena."""
     persistent_arena: bool = True
     """Whether the arena holds interpreter structures too (TFLM's tail)."""
     removes_dead_channels: bool = False

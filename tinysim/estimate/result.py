@@ -47,6 +47,10 @@ class MemoryUse:
     """constants alone"""
     code_bytes: int | None
     """runtime and kernels"""
+    arena_in: dict[str, int]
+    """bytes of the arena by memory"""
+    weights_in: tuple[str, ...]
+    """memories that hold the weights"""
 
 
 @dataclass(frozen=True)
@@ -149,15 +153,17 @@ class Estimate:
     @cached_property
     def memory(self) -> MemoryUse:
         """SRAM and flash."""
-        arena, flash = self.deployment.arena, self.deployment.flash
+        arena, flash, layout = self.deployment.arena, self.deployment.flash, self.deployment.layout
         return MemoryUse(
-            sram_peak_bytes=arena.peak_bytes,
-            arena_planned_bytes=arena.head_bytes,
+            sram_peak_bytes=layout.peak_bytes,
+            arena_planned_bytes=layout.peak_bytes - arena.tail_bytes,
             arena_persistent_bytes=arena.tail_bytes,
             flash_bytes=flash.total_bytes,
             model_bytes=flash.model_bytes,
             weights_bytes=flash.weights_bytes,
             code_bytes=flash.code_bytes,
+            arena_in={pool.memory.name: pool.peak_bytes for pool in layout.pools},
+            weights_in=tuple(memory.name for memory in layout.weight_memories),
         )
 
     @property
@@ -166,12 +172,21 @@ class Estimate:
         return not misfits(self.deployment)
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What does not live where the linker script would put it, and where it lives instead."""
+        return self.deployment.layout.moved
+
+    @property
     def gaps(self) -> tuple[str, ...]:
         """Figures that are unknown and what they withhold, and what does not fit its memory."""
-        code = misfits(self.deployment) + (
-            ()
-            if self.memory.code_bytes is not None
-            else (f"code size of {self.runtime} is unknown: flash total withheld",)
+        code = (
+            misfits(self.deployment)
+            + self.deployment.layout.gaps
+            + (
+                ()
+                if self.memory.code_bytes is not None
+                else (f"code size of {self.runtime} is unknown: flash total withheld",)
+            )
         )
         unknown = np.flatnonzero(self.costs.table.is_kind("custom_unknown")).tolist()
         if unknown:
@@ -198,14 +213,14 @@ class Estimate:
 
     @cached_property
     def energy_by_component(self) -> dict[str, float] | None:
-        """Energy by component [J]: core, sram, flash, static, accelerator; None if a figure is unknown."""
+        """Energy by component [J]: core, sram, flash, static, external, accelerator; None if a figure is unknown."""
         e, prices, offload = self.costs.energy, self.deployment.target.prices, self.deployment.offload
         accelerator = 0.0
         if offload is not None and self.costs.accelerator_energy_j is not None:
             accelerator = float(self.costs.accelerator_energy_j.sum()) + offload.engine.start_energy_j
         if math.isnan(accelerator) or (prices is None and offload is None):
             return None
-        parts = dict.fromkeys(("core", "sram", "flash", "static"), 0.0)
+        parts = dict.fromkeys(("core", "sram", "flash", "static", "external"), 0.0)
         if e is not None and prices is not None:
             once = self.inference_overhead_cycles if offload is None else offload.core_once_cycles
             once_s = once / self.clock_hz
@@ -214,6 +229,7 @@ class Estimate:
                 "sram": float(e.sram.sum()),
                 "flash": float(e.flash.sum()),
                 "static": float(e.static.sum() + once_s * prices.static_w),
+                "external": float(np.sum(e.external)),
             }
         return parts | {"accelerator": accelerator}
 
@@ -351,6 +367,7 @@ class Estimate:
             "accelerator": self.accelerator,
             "bottleneck": self.explain(),
             "gaps": list(self.gaps),
+            "notes": list(self.notes),
             "layers": [asdict(row) for row in self.layers],
         }
 

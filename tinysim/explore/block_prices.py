@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysim.deploy.flash import ST_RUNTIMES, linked_code_bytes
+from tinysim.deploy.layout import move_limits
 from tinysim.deploy.memory import flatbuffer_size, persistent_bytes, plan_arena
 from tinysim.deploy.policy import arena_policy
 from tinysim.deploy.target import Target
@@ -20,6 +21,10 @@ from tinysim.network.kinds import KINDS
 from tinysim.network.table import Ints
 
 __all__ = ["BlockPrices"]
+
+
+#: more than TFLM's structures of any operator take, and than any runtime's code
+_STRUCTURE_BYTES, _CODE_BYTES = 4096, 1 << 19
 
 
 class _Frame(NamedTuple):
@@ -46,6 +51,8 @@ class BlockPrices:
             "flash": r.flash_bytes,
             "prepared": r.prepared_bytes,
             "n_scratch": np.count_nonzero(r.scratch_bytes, axis=1),
+            # no plan needs more than all buffers side by side and the most that a layer's structures take
+            "buffers": r.in_bytes + r.out_bytes + r.scratch_bytes.sum(axis=1) + r.prepared_bytes + _STRUCTURE_BYTES,
         }
         self._by_block = {name: blocks.sums(values) for name, values in per_row.items()}
         self._frames: dict[bytes, _Frame] = {}
@@ -76,6 +83,20 @@ class BlockPrices:
             if "flash_bytes" in names:
                 out["flash_bytes"] = self._flash(encoded, topology, examples)
         return out
+
+    def moved(self, ids: Ints) -> NDArray[np.bool_]:
+        """Whether something of a network does not fit the memory it belongs to and has another, shape (n_networks,)."""
+        arena_limit, flash_limit = move_limits(self.target)
+        moved = np.zeros(len(ids), dtype=bool)
+        for name, bound, limit in (
+            ("sram_peak_bytes", self._sum("buffers", ids), arena_limit),
+            ("flash_bytes", self._sum("flash", ids) + _CODE_BYTES, flash_limit),
+        ):
+            near = np.flatnonzero(bound > limit)
+            if len(near):
+                exact = self.columns(ids[near], (name,))[name]
+                moved[near] |= (exact > limit) | (exact < 0)
+        return moved
 
     def _sum(self, name: str, ids: Ints) -> Ints:
         total: Ints = self._by_block[name][ids].sum(axis=1)

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysim.deploy.deployment import deploy, runtime_network
+from tinysim.deploy.flash import model_bytes
+from tinysim.deploy.layout import move_limits
 from tinysim.deploy.offload.engine import accelerator_of
 from tinysim.deploy.target import Target, precision_of, precision_of_bits, resolve_target
 from tinysim.errors import InputError
@@ -189,7 +191,12 @@ class CostModel:
 
     def _cost(self, net: Network) -> Cost:
         if accelerator_of(self.target) is None:
-            return Cost(*self._book.cost(runtime_network(net, self.target.runtime)))
+            runs = runtime_network(net, self.target.runtime)
+            cost = Cost(*self._book.cost(runs))
+            stored = cost.flash_bytes or sum(model_bytes(runs, self.target.runtime))
+            arena_limit, flash_limit = move_limits(self.target)
+            if cost.sram_peak_bytes <= arena_limit and stored <= flash_limit:
+                return cost  # all lives where the linker script puts it
         result = estimate_deployment(deploy(net, self._target(precision_of(net.table()))))
         memory = result.memory
         return Cost(result.latency_s, result.energy_j, memory.sram_peak_bytes, memory.flash_bytes, result.macs)
@@ -211,7 +218,12 @@ class CostModel:
         target = self._target(precision_of_bits(bits))
         if accelerator_of(target) is not None:
             return self._one_by_one(encoded, names)
-        return self._priced(encoded.blocks, target).columns(encoded.ids, names)
+        prices = self._priced(encoded.blocks, target)
+        out, moved = prices.columns(encoded.ids, names), prices.moved(encoded.ids)
+        if moved.any():  # these live in other memories, whose stalls differ by layer
+            for name, values in self._one_by_one(encoded[moved], names).items():
+                out[name][moved] = values
+        return out
 
     def _priced(self, blocks: Blocks, target: Target) -> BlockPrices:
         key = (id(blocks), target.options.precision)

@@ -31,7 +31,7 @@ class RowCosts:
 
     cycles: NDArray[np.float64]
     energy_j: tuple[NDArray[np.float64], ...]
-    """core, SRAM, flash, static; empty if the board's currents are unknown"""
+    """core, SRAM, flash, static, external memories; empty if the board's currents are unknown"""
     macs: Ints
     in_bytes: Ints
     out_bytes: Ints
@@ -98,7 +98,9 @@ def row_costs(table: LayerTable, target: Target) -> RowCosts:
     lookup = 2 * up(_LOOKUP_BYTES) * (table.is_kind("softmax") & (bits == 16))
     return RowCosts(
         cycles=costs.cycles.total,
-        energy_j=() if energy is None else (energy.core, energy.sram, energy.flash, energy.static),
+        energy_j=()
+        if energy is None
+        else (energy.core, energy.sram, energy.flash, energy.static, np.broadcast_to(energy.external, len(table))),
         macs=table.macs * priced,
         in_bytes=up(-(-table.in_elements * bits // 8)),
         out_bytes=up(-(-table.out_elements * bits // 8)),
@@ -109,7 +111,7 @@ def row_costs(table: LayerTable, target: Target) -> RowCosts:
     )
 
 
-def total_energy(core: Sums, sram: Sums, flash: Sums, static: Sums, *, target: Target) -> Sums:
+def total_energy(core: Sums, sram: Sums, flash: Sums, static: Sums, external: Sums, *, target: Target) -> Sums:
     """Energy of networks from the sums over their layers [J], with what an inference spends once.
 
     In the order in which `Estimate` adds, so that the last bit is the same.
@@ -118,5 +120,5 @@ def total_energy(core: Sums, sram: Sums, flash: Sums, static: Sums, *, target: T
     assert prices is not None
     once_s = target.once_cycles / target.clock_hz
     core = core + once_s * (prices.power_w - prices.static_w)
-    energy: Sums = core + sram + flash + (static + once_s * prices.static_w)
+    energy: Sums = core + sram + flash + (static + once_s * prices.static_w) + external
     return energy

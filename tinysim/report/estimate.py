@@ -27,6 +27,8 @@ def print_estimate(result: Estimate, *, level: float = 0.9) -> None:
     out.print(_totals(result, level))
     out.print()
     out.print(result.explain(), highlight=False)
+    for note in result.notes:
+        out.print(f"[cyan]note:[/] {note}", highlight=False)
     for gap in result.gaps:
         out.print(f"[yellow]gap:[/] {gap}", highlight=False)
 
@@ -88,6 +90,8 @@ def _totals(result: Estimate, level: float) -> Table:
     table.add_row("SRAM arena", size(memory.sram_peak_bytes))
     table.add_row("  planned", size(memory.arena_planned_bytes))
     table.add_row("  persistent", size(memory.arena_persistent_bytes))
+    for name, n_bytes in memory.arena_in.items() if len(memory.arena_in) > 1 else ():
+        table.add_row(f"  in {name}", size(n_bytes))
     table.add_row("flash", size(memory.flash_bytes))
     table.add_row("  model", size(memory.model_bytes))
     table.add_row("  code", size(memory.code_bytes))

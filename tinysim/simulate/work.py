@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysim.cost.accelerator.border import INTERRUPT_CYCLES
-from tinysim.cost.traffic import cache_misses
+from tinysim.cost.traffic import cache_misses, data_beyond_cache
 from tinysim.deploy.deployment import Deployment
 from tinysim.errors import InputError
 
@@ -105,24 +105,26 @@ def inference_works(deployment: Deployment, clock_hz: float | None = None) -> tu
     target = deployment.target
     costs = deployment.costs
     c, traffic, counts, table = costs.cycles, costs.traffic, costs.counts, deployment.table
+    layout = deployment.layout
+    weights, activations = layout.weights_path(target), layout.activations_path(target)
     with np.errstate(divide="ignore", invalid="ignore"):
         weight_loads = np.nan_to_num(counts.loads * traffic.weight_read_bytes / counts.load_bytes)
     missed_weights = cache_misses(
-        traffic.weight_read_bytes, footprint_bytes=table.weight_bytes, cache_bytes=target.weights.cache_bytes
+        traffic.weight_read_bytes, footprint_bytes=table.weight_bytes, cache_bytes=weights.cache_bytes
     )
     moved = traffic.sram_read_bytes + traffic.sram_write_bytes
-    missed_data = cache_misses(
-        moved, footprint_bytes=table.in_bytes + table.out_bytes, cache_bytes=target.activations.cache_bytes
-    )
+    missed_data = np.add(*data_beyond_cache(table, traffic, cache_bytes=activations.cache_bytes))
     data_accesses = counts.loads - weight_loads + counts.stores
     fetches = counts.branches_taken if not np.any(target.code.cache_bytes) else np.zeros_like(moved)
-    place = target.placement
-    held = (
-        (place.activations.name, _reaching(data_accesses, moved, missed_data) + c.data_stall, missed_data),
-        (place.weights.name, _reaching(weight_loads, traffic.weight_read_bytes, missed_weights) + c.weight_stall,
-         missed_weights),
-        (place.code.name, fetches + c.fetch_stall, fetches * target.code.line_bytes),
-    )  # fmt: skip
+    data = _reaching(data_accesses, moved, missed_data) + c.data_stall
+    reads = _reaching(weight_loads, traffic.weight_read_bytes, missed_weights) + c.weight_stall
+    held = [
+        *((pool.memory.name, share * data, share * missed_data)
+          for pool, share in zip(layout.pools, layout.activation_share, strict=True)),
+        *((memory.name, share * reads, share * missed_weights)
+          for memory, share in zip(layout.weight_memories, layout.weight_share, strict=True)),
+        (layout.code.name, fetches + c.fetch_stall, fetches * target.code.line_bytes),
+    ]  # fmt: skip
     with np.errstate(divide="ignore", invalid="ignore"):
         watts = [None] * len(table) if costs.energy is None else (costs.energy.total / costs.latency_s).tolist()
     by_row: dict[int, Work] = {

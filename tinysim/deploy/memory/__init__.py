@@ -16,6 +16,7 @@ from tinysim.deploy.memory.in_place import IN_PLACE_RULES, tie_in_place
 from tinysim.deploy.memory.optimum import Packing, cp_sat_plan, optimum_plan
 from tinysim.deploy.memory.patches import PatchWork, patch_buffers, patch_work, streaming_buffers
 from tinysim.deploy.memory.plan import PLANNERS, ArenaPlan, MemoryPolicy, plan_arena, plan_buffers
+from tinysim.deploy.memory.pools import fill_pools
 from tinysim.deploy.memory.regions import patchable_splits
 from tinysim.deploy.memory.reorder import Order, least_peak_order, reordered
 from tinysim.deploy.memory.scratch import cmsis_nn_scratch_bytes, scratch_bytes
@@ -41,6 +42,7 @@ __all__ = [
     "cheapest_schedule",
     "cmsis_nn_scratch_bytes",
     "cp_sat_plan",
+    "fill_pools",
     "flatbuffer_bytes",
     "flatbuffer_size",
     "greedy_plan",

@@ -99,6 +99,8 @@ def plan_offload(
     target: Target,
     priced: NDArray[np.bool_],
     options: OffloadOptions | None = None,
+    *,
+    outside: NDArray[np.bool_] | None = None,
 ) -> Offload | None:
     """Choose what runs on the accelerator.
 
@@ -108,6 +110,7 @@ def plan_offload(
         target: board, runtime and clock.
         priced: rows that run at all.
         options: what the caller said; the way is the runtime's if not said.
+        outside: operators whose activations lie outside the chip.
 
     Returns:
         None if the runtime drives no accelerator, or nothing is to run there.
@@ -131,7 +134,8 @@ def plan_offload(
         return None
     configuration: dict[str, Any] = {
         "encoded": _encoded_bytes(network, spec),
-        "live_bytes": _live_bytes(network, spec),
+        # a size that no memory on the chip has
+        "live_bytes": np.where(False if outside is None else outside, 1e18, _live_bytes(network, spec)),
         "options": options,
     }
     engine = engine_costs(table, spec, target.clock_hz, core_share=_core_share(target), **configuration)

@@ -7,8 +7,8 @@ Memories that the user named are left alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -48,6 +48,8 @@ class Layout:
     weight_share: Floats
     """share of each operator's weights in each of `weight_memories`: 0 or 1, shape (n_memories, n_ops)"""
     code: Memory
+    pool_of: Mapping[int, int] = field(default_factory=dict)
+    """pool of each tensor, by tensor index; the first one if not named"""
     peak_bytes: int = 0
     """RAM that the arena takes in all memories together"""
     moved: tuple[str, ...] = ()
@@ -96,7 +98,7 @@ def single_layout(place: Placement, n_ops: int, arena: ArenaPlan | None = None) 
     """Everything where `place` says."""
     n_buffers, peak = (0, 0) if arena is None else (len(arena.buffers), arena.peak_bytes)
     pool = Pool(place.activations, np.arange(n_buffers), peak)
-    return Layout((pool,), np.ones((1, n_ops)), (place.weights,), np.ones((1, n_ops)), place.code, peak)
+    return Layout((pool,), np.ones((1, n_ops)), (place.weights,), np.ones((1, n_ops)), place.code, peak_bytes=peak)
 
 
 def room(memory: Memory) -> float:
@@ -172,7 +174,9 @@ def _pooled(layout: Layout, network: Network, arena: ArenaPlan, memories: Sequen
     share /= np.where(total > 0, total, 1.0)
     text = "the arena is split over " + ", ".join(f"{pool.memory.name} ({pool.peak_bytes:,} B)" for pool in pools)
     peak = arena.peak_bytes if shared else sum(pool.peak_bytes for pool in pools)
-    return replace(layout, pools=pools, activation_share=share, peak_bytes=peak, moved=(*layout.moved, text))
+    return replace(
+        layout, pools=pools, activation_share=share, pool_of=where, peak_bytes=peak, moved=(*layout.moved, text)
+    )
 
 
 def _external_stores(target: Target) -> list[Memory]:

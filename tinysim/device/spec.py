@@ -96,6 +96,8 @@ class Memory(Spec):
     """Width of the port that the core sees [byte]."""
     line_bytes: int = Field(default=4, ge=1)
     """Bytes that one access of the array delivers (the flash word of a prefetch buffer)."""
+    row: Bytes | None = None
+    """Open row (page) of a DRAM: what one activation gives access to."""
     instruction_cache: Cache | None = None
     """Cache for instruction fetches."""
     data_cache: Cache | None = None

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tinysim.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from tinysim.estimate.comparison import Comparison
+    from tinysim.estimate.roofline import Roofline
     from tinysim.estimate.sensitivity import Sensitivity
 
-__all__ = ["tornado", "waterfall"]
+__all__ = ["roofs", "tornado", "waterfall"]
 
 #: Okabe-Ito: told apart by colour-blind readers too.
 _BLUE, _ORANGE, _GREY = "#0072B2", "#E69F00", "#777777"
@@ -82,4 +85,31 @@ def waterfall(result: Comparison, ax: Axes | None = None) -> Axes:
     ax.set_xlim(left=0)
     ax.invert_yaxis()
     ax.set_xlabel("latency [ms]")
+    return ax
+
+
+def roofs(result: Roofline, ax: Axes | None = None) -> Axes:
+    """Rate over operational intensity of each operator, a colour per memory, with the memories' and engines' roofs.
+
+    Raises:
+        InputError: matplotlib is not installed.
+    """
+    ax = _axes(ax, 8, 5)
+    frame, top = result.frame, max(result.peak_macs_per_s.values())
+    reached = frame.reached_macs_per_s.to_numpy()
+    for colour, (name, rate) in enumerate(result.bandwidth_bytes_per_s.items()):
+        moved = frame[f"{name}_bytes"].to_numpy(dtype=float)
+        seen = moved > 0
+        intensity = frame.macs.to_numpy(dtype=float)[seen] / moved[seen]
+        ax.scatter(intensity, reached[seen], s=22, color=f"C{colour}", zorder=3)
+        reach = np.array([intensity.min(initial=0.1) / 3, top / rate])
+        ax.plot(reach, reach * rate, color=f"C{colour}", label=f"{name}: {rate / 1e6:,.0f} MB/s")
+    right = ax.get_xlim()[1] * 3
+    for engine, peak in result.peak_macs_per_s.items():
+        left = peak / max(result.bandwidth_bytes_per_s.values(), default=peak)
+        ax.plot([left, max(right, left * 10)], [peak, peak], color="black", lw=1.2)
+        ax.annotate(f"{engine}: {peak / 1e6:,.0f} M MAC/s", (left, peak), xytext=(2, 4), textcoords="offset points")
+    ax.set(xscale="log", yscale="log", xlabel="MAC per byte of the memory", ylabel="MAC/s", title=result.title)
+    ax.grid(visible=True, which="major", alpha=0.3)
+    ax.legend(loc="lower right", fontsize="small")
     return ax

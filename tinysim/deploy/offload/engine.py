@@ -129,8 +129,6 @@ def engine_costs(
     inside = {name: values[runs] for name, values in columns.items()}
     system, mode = options.accelerator_system, options.memory_mode or spec.memory_mode
     by_compiler = chosen == "vela" or spec.silicon_ratio is not None
-    if outside is not None and not by_compiler:
-        inside["activations_outside"] = outside[runs]
     cost = vela_cost(spec, inside, system, mode) if by_compiler else _described(spec, inside)
     if chosen == "measured" and spec.silicon_ratio is not None:
         cost = _slowed(cost, spec.silicon_ratio.si)

@@ -6,7 +6,7 @@ Source: github.com/espressif/esp-nn, src/*/*_ansi.c.
 
 from __future__ import annotations
 
-from tinysim.cost.cpu.esp_nn.conv import conv_opt
+from tinysim.cost.cpu.esp_nn.conv import conv_ansi
 from tinysim.cost.cpu.geometry import taps_inside
 from tinysim.cost.cpu.kernel import Kernel, Rows, Trips, always
 from tinysim.cost.cpu.tflm import elementwise, matmul, pool
@@ -30,7 +30,7 @@ def depthwise(rows: Rows, path: str) -> Trips:
 
 
 for _name, _trips, _kind in (
-    ("conv_s8", conv_opt, "conv2d"),
+    ("conv_s8", conv_ansi, "conv2d"),
     ("depthwise_conv_s8", depthwise, "depthwise_conv2d"),
     ("fully_connected_s8", matmul.fully_connected, "fully_connected"),
     ("max_pool_s8", pool.pool, "max_pool2d"),

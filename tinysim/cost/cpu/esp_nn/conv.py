@@ -92,7 +92,14 @@ def conv_short_rows(rows: Rows, path: str) -> Trips:
 
 
 def conv_opt(rows: Rows, path: str) -> Trips:
-    """Loops of `esp_nn_conv_s8_opt`."""
+    """Loops of `esp_nn_conv_s8_opt`; 1 x 1 has a function of its own, without loops over the window."""
+    trips = conv_ansi(rows, path)
+    window = (rows.kernel_h * rows.kernel_w > 1).astype(int)
+    return {**trips, "window_row": trips["window_row"] * window, "tap": trips["tap"] * window}
+
+
+def conv_ansi(rows: Rows, path: str) -> Trips:
+    """Loops of `esp_nn_conv_s8_ansi`."""
     kernel_rows, kernel_columns = taps_inside(rows)
     outputs = rows.batch * rows.out_c
     taps = kernel_rows * kernel_columns * outputs

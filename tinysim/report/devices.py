@@ -45,9 +45,14 @@ def print_devices(rows: list[dict[str, Any]]) -> None:
             f"{row['sram_bytes'] / 1024:,.0f} KiB",
             f"{row['flash_bytes'] / 1024:,.0f} KiB",
             row["accelerator"] or "",
-            ", ".join(row["runtimes"][:3]) + (f" +{len(row['runtimes']) - 3}" if len(row["runtimes"]) > 3 else ""),
+            _shortened(row["runtimes"]),
         )
     console().print(table)
+
+
+def _shortened(names: list[str]) -> str:
+    """The first three of a list, and how many more there are."""
+    return ", ".join(names[:3]) + (f" +{len(names) - 3}" if len(names) > 3 else "")
 
 
 def comparison_rows(devices: list[Device]) -> list[dict[str, str]]:
@@ -97,7 +102,10 @@ def print_comparison(rows: list[dict[str, str]]) -> None:
     names = [name for name in rows[0] if name != "property"]
     table = make_table("", {"": "key"} | dict.fromkeys(names, "left"))
     for row in rows:
-        table.add_row(row["property"], *(row[name] for name in names))
+        cells = [row[name] for name in names]
+        if row["property"] == "runtimes":
+            cells = [_shortened(cell.split(", ")) for cell in cells]
+        table.add_row(row["property"], *cells)
     console().print(table)
 
 

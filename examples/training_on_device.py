@@ -4,18 +4,17 @@ python examples/training_on_device.py
 """
 
 import tinysim as ts
+from tinysim.scenario.federated import federated_round
 
 BOARD, SAMPLES, BATCH = "nucleo-l4r5zi", 64, 8
-RADIO_J_PER_BYTE = 1e-6  # assumed: a connection that moves 8 kB/s at 8 mW
 
 print(f"{'scope':8}{'step':>10}{'RAM':>12}{'energy':>10}{'parameters':>12}{'round: compute':>16}{'radio':>10}")
 for scope in ("full", "last", "bias"):
     step = ts.estimate_training("kws", BOARD, scope=scope, batch=BATCH)
-    compute = step.energy_j * SAMPLES / BATCH
-    radio = 2 * step.update_bytes * RADIO_J_PER_BYTE
+    turn = federated_round(step, samples=SAMPLES, radio="ble-nrf52840")
     print(
         f"{scope:8}{step.latency_s:8.2f} s{step.memory.peak_bytes / 1024:8.0f} KiB{step.energy_j * 1e3:7.0f} mJ"
-        f"{step.trained:12,}{compute * 1e3:13.0f} mJ{radio * 1e3:7.1f} mJ"
+        f"{step.trained:12,}{turn.compute_j * 1e3:13.0f} mJ{turn.radio_j * 1e3:7.2f} mJ"
     )
 
 ram = 640

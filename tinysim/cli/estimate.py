@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from tinysim.cli.options import Quantity, echo_json, json_option, write_text
+from tinysim.cli.options import Quantity, accelerator_options, echo_json, json_option, write_text
 
 __all__ = ["command"]
 
@@ -24,6 +25,7 @@ __all__ = ["command"]
 @click.option("--temperature", type=float, help="Junction temperature in degrees Celsius; 25 by default.")
 @click.option("--build", default="", help="How the build differs: -Os, -O3+dcheck, nofpu, ...")
 @click.option("--calibration", help="File written by `tinysim calibrate`.")
+@accelerator_options
 @click.option("--level", default=0.9, show_default=True, help="Level of the prediction interval.")
 @click.option("--sensitivity", is_flag=True, help="Print what a change of each figure does, instead of layers.")
 @click.option("--step", default=1.0, show_default=True, help="Change of each figure for --sensitivity, in per cent.")
@@ -49,6 +51,7 @@ def command(
     allow_unknown: bool,
     csv_file: Path | None,
     as_json: bool,
+    **accelerator: Any,
 ) -> None:
     """Predict cycles, latency, memory and energy of one inference of MODEL.
 
@@ -59,6 +62,7 @@ def command(
       tinysim estimate kws --device nucleo-l4r5zi --runtime tflm-cmsis-nn
       tinysim estimate model.tflite -d nrf5340-dk --json
       tinysim estimate kws -d nucleo-l4r5zi --sensitivity
+      tinysim estimate vww -d corstone-300 --memory-mode Sram_Only
     """
     from tinysim.estimate.engine import estimate
     from tinysim.network.load import load_network
@@ -77,6 +81,7 @@ def command(
         temperature_c=temperature,
         build=build,
         calibration=calibration,
+        **{name: value for name, value in accelerator.items() if value is not None},
     )
     if csv_file is not None:
         write_text(csv_file, result.to_frame().to_csv())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import click
 from tinysim.errors import InputError
 from tinysim.quantities import parse_quantity
 
-__all__ = ["Quantity", "echo_json", "json_option", "write_text"]
+__all__ = ["Quantity", "accelerator_options", "echo_json", "json_option", "write_text"]
 
 
 class Quantity(click.ParamType[float]):
@@ -27,6 +28,32 @@ class Quantity(click.ParamType[float]):
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
+
+
+#: Options of `OffloadOptions`, by the names of its fields.
+_ACCELERATOR = (
+    click.option(
+        "--offload", help="What runs on the accelerator: optimal, greedy or none; the runtime's way by default."
+    ),
+    click.option("--accelerator-model", help="measured, or vela: the compiler's estimate of an Ethos-U."),
+    click.option("--accelerator-system", help="System configuration of the compiler, for an Ethos-U."),
+    click.option("--memory-mode", help="Memory mode of the compiler, for an Ethos-U."),
+    click.option(
+        "--stored-weights",
+        "stored_weight_bytes",
+        type=Quantity("byte"),
+        help='All weights as the accelerator\'s tools store them, e.g. "180 KiB".',
+    ),
+    click.option("--accelerator-weight-bits", type=int, help="Width to which its tools quantize the weights."),
+    click.option("--activation-sparsity", type=float, help="Share of zero activations, for engines that skip them."),
+)
+
+
+def accelerator_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that concern the board's accelerator."""
+    for option in reversed(_ACCELERATOR):
+        command = option(command)
+    return command
 
 
 def echo_json(document: Any) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from tinysim.deploy.costs import LayerCosts
 from tinysim.deploy.deployment import Deployment
 from tinysim.deploy.fit import misfits
+from tinysim.deploy.offload.partition import overlap
 from tinysim.deploy.prices import power_spread
 from tinysim.errors import InputError, nearest
 from tinysim.estimate.interval import conformal_factor, energy_factor
@@ -325,10 +326,15 @@ class Estimate:
 
     @property
     def accelerator(self) -> dict[str, Any] | None:
-        """What runs on the accelerator and why the rest does not; None if all runs on the core."""
+        """What runs on the accelerator and why the rest does not; None if all runs on the core.
+
+        `overlapped_latency_s` and `overlapped_interval_s`: where the core need not wait (see `overlap`).
+        """
         offload = self.deployment.offload
         if offload is None:
             return None
+        once = self.deployment.once_cycles
+        beside = overlap(offload.chosen.astype(np.int64), self.costs.cycles.total, offload.reads)
         return {
             "name": offload.name,
             "model": offload.engine.model,
@@ -339,6 +345,8 @@ class Estimate:
             "fallback": {str(op): reason for op, reason in offload.fallback.items()},
             "energy_by_level_j": self.energy_by_level,
             "sram_used_bytes": offload.sram_used_bytes,
+            "overlapped_latency_s": (beside.latency_cycles + once) / self.clock_hz,
+            "overlapped_interval_s": (beside.interval_cycles + once) / self.clock_hz,
         }
 
     def __repr__(self) -> str:

@@ -36,12 +36,12 @@ def print_estimate(result: Estimate, *, level: float = 0.9) -> None:
 def _layers(result: Estimate) -> Table:
     causes = result.cycles_by_cause
     stalls = [name for name in ("weight_stall", "fetch_stall", "data_stall", "overhead") if causes[name]]
+    several = len({row.engine for row in result.layers}) > 1
     table = make_table(
         "",
-        {
-            "#": "right",
-            "layer": "left",
-            "kind": "left",
+        {"#": "right", "layer": "left", "kind": "left"}
+        | ({"engine": "left"} if several else {})
+        | {
             "MACs": "right",
             "instr.": "right",
             "cycles": "right",
@@ -55,6 +55,7 @@ def _layers(result: Estimate) -> Table:
             str(row.index),
             row.name[-28:],
             row.kind,
+            *([row.engine] if several else []),
             f"{row.macs:,}",
             f"{row.instructions:,}",
             f"{row.cycles:,}",
@@ -92,6 +93,9 @@ def _totals(result: Estimate, level: float) -> Table:
     table.add_row("  persistent", size(memory.arena_persistent_bytes))
     for name, n_bytes in memory.arena_in.items() if len(memory.arena_in) > 1 else ():
         table.add_row(f"  in {name}", size(n_bytes))
+    used = (result.accelerator or {}).get("sram_used_bytes")
+    if used is not None:
+        table.add_row("  of the compiler", size(used))
     table.add_row("flash", size(memory.flash_bytes))
     table.add_row("  model", size(memory.model_bytes))
     table.add_row("  code", size(memory.code_bytes))

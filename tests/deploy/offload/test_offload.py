@@ -303,3 +303,13 @@ def test_activations_beyond_the_internal_ram_fall_off_a_cliff() -> None:
     assert per_mac[2] > 1.25 * per_mac[1]
     outside = [est.deployment.offload.engine.port_bytes["external-ram"].sum() for est in found]
     assert outside[0] == outside[1] == 0 < outside[2]
+
+
+def test_what_the_core_need_not_wait_for() -> None:
+    """vww is a chain: nothing runs side by side, but frame after frame the busier engine sets the pace."""
+    est = ts.estimate("vww", "max78002evkit", "max78-cnn")
+    there = est.accelerator
+    assert there["overlapped_latency_s"] == pytest.approx(est.latency_s)
+    assert 0.5 * est.latency_s < there["overlapped_interval_s"] < est.latency_s
+    beside = ts.estimate("ic", "max78002evkit", "max78-cnn")
+    assert beside.accelerator["overlapped_latency_s"] <= beside.latency_s

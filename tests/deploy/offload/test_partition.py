@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinysim.deploy.offload.partition import Flow, best_partition, crossings, partition_cycles
+from tinysim.deploy.offload.partition import Flow, best_partition, crossings, overlap, partition_cycles
 from tinysim.errors import UnsupportedOperator
 
 
@@ -73,3 +73,20 @@ def test_a_long_graph_is_quick_and_an_operator_without_engine_refused():
     cycles[:, 3] = np.inf
     with pytest.raises(UnsupportedOperator, match="no engine runs operator 3"):
         best_partition(cycles, flow, start_cycles=(0, 100), once_cycles=(0, 0))
+
+
+@settings(max_examples=80, deadline=None)
+@given(problems(engines=3, most=12, chance=0.0), st.data())
+def test_overlap_lies_between_the_busier_engine_and_the_sum(problem, data):
+    cycles, flow, _ = problem
+    engine = np.array([data.draw(st.integers(0, 2)) for _ in flow.reads])
+    own = cycles[engine, np.arange(len(engine))]
+    found = overlap(engine, own, flow.reads)
+    busiest = max(own[engine == e].sum() for e in range(3))
+    assert found.interval_cycles == busiest
+    assert busiest <= found.latency_cycles <= own.sum()
+    path = np.zeros(len(own))
+    for op, sources in enumerate(flow.reads):
+        path[op] = own[op] + max([path[s] for s in sources], default=0.0)
+    assert found.latency_cycles >= path.max()
+    assert overlap(np.zeros(len(own), dtype=int), own, flow.reads).latency_cycles == own.sum()

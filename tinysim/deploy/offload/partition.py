@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tinysim.errors import UnsupportedOperator
 
-__all__ = ["Flow", "best_partition", "crossings", "partition_cycles"]
+__all__ = ["Flow", "Overlap", "best_partition", "crossings", "overlap", "partition_cycles"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -127,3 +127,33 @@ def partition_cycles(
     first = sum(once_cycles[e] for e in set(engine.tolist()) - {0})
     own = cycles[engine, np.arange(len(engine))].sum()
     return float(own + starts + crossings(engine, flow).sum() + first)
+
+
+class Overlap(NamedTuple):
+    """What is gained where the core does not wait for the accelerator."""
+
+    latency_cycles: float
+    """one inference, independent branches side by side [cycle]"""
+    interval_cycles: float
+    """from one inference to the next, when the engines work on different ones: those of the busier engine [cycle]"""
+
+
+def overlap(engine: Ints, cycles: Floats, reads: Sequence[Sequence[int]]) -> Overlap:
+    """Latency and interval if every engine starts an operator as soon as it is free and its inputs are there.
+
+    finish(op) = max(finish of the engine's operator before, finish of its inputs) + cycles(op)
+
+    engine, cycles: per operator in execution order, shape (n,); cycles in one clock. reads: per operator, the operators
+    whose output it reads. Never above the sum of all cycles, never below the busier engine or the longest path.
+
+    >>> overlap(np.array([0, 1, 0]), np.array([5.0, 7.0, 2.0]), [(), (), (0, 1)])
+    Overlap(latency_cycles=9.0, interval_cycles=7.0)
+    """
+    free: dict[int, float] = {}
+    finish: list[float] = []
+    for here, own, sources in zip(engine.tolist(), cycles.tolist(), reads, strict=True):
+        begin = max([free.get(here, 0.0), *(finish[source] for source in sources)])
+        finish.append(begin + own)
+        free[here] = finish[-1]
+    busy = np.bincount(engine, weights=cycles) if len(engine) else np.zeros(1)
+    return Overlap(max(finish, default=0.0), float(busy.max()))

@@ -7,8 +7,12 @@ import pandas as pd
 import pytest
 
 from tinysim.errors import NetworkError, UnknownNetwork
+from tinysim.network.builder import Builder
 from tinysim.network.load import list_networks, load_network
+from tinysim.network.tflite_reader import read_tflite
+from tinysim.network.tflite_writer import tflite_bytes
 from tinysim.network.zoo import describe
+from tinysim.network.zoo.unrolled import unrolled
 
 DATA = Path(__file__).parent / "data"
 TINY = pd.read_csv(DATA / "mlperf_tiny_layers.csv")
@@ -192,6 +196,34 @@ def test_xinet_as_its_public_module(name: str, macs: int, params: int) -> None:
     """micromind's XiNet with a classifier on top, counted by PyTorch; its norms have a scale besides the bias."""
     network = load_network(name)
     assert (network.macs, network.params) == (macs, params)
+
+
+@pytest.mark.parametrize(("cell", "operators"), [("rnn", 4), ("lstm", 14), ("gru", 15)])
+@pytest.mark.parametrize("number", ["float32", "int8"])
+def test_unrolled_layers_do_the_same_work(cell: str, operators: int, number: str) -> None:
+    """All products but those with the zeros of the first step; a step more is some operators more; LiteRT runs it."""
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter", reason="needs ai-edge-litert")
+    nets = []
+    for steps in (3, 4):
+        b = Builder(cell, dtype=number)
+        nets.append(b.build(unrolled(b, cell, b.input(1, steps, 6), 5)))
+    whole = Builder(cell, dtype=number)
+    fused = whole.build(whole.recurrent(cell, whole.input(1, 3, 6), 5))
+    gates = {"rnn": 1, "lstm": 4, "gru": 3}[cell]
+    assert nets[0].macs == fused.macs - gates * 5 * 5
+    assert len(nets[1].ops) - len(nets[0].ops) == operators
+    assert nets[0].tensors[nets[0].outputs[0]].shape == (1, 3, 5)
+    runner = interpreter.Interpreter(model_content=tflite_bytes(nets[0]))
+    runner.allocate_tensors()
+    runner.invoke()
+    assert read_tflite(tflite_bytes(nets[0])).table() == nets[0].table()
+
+
+def test_the_first_axis_may_be_time() -> None:
+    """A reshape that moves time to the front copies its elements once."""
+    b = Builder("time")
+    table = b.build(b.reshape(b.reshape(b.input(1, 7, 5), 7, 1, 5), 1, 35)).table()
+    assert table.out_elements.tolist() == table.in_elements.tolist() == [35, 35]
 
 
 def test_parametric_names_refuse_what_is_impossible() -> None:

@@ -102,6 +102,18 @@ class GraphBuilder:
         self._ops.append(Op(kind, tuple(inputs), (out,), attrs, name))
         return out
 
+    def several(self, kind: str, inputs: Sequence[int], shape: tuple[int, ...], count: int, **attrs: Any) -> list[int]:
+        """Any operator with `count` outputs of one shape, quantized like the last input: split, unpack."""
+        name = f"{kind}_{len(self._ops)}"
+        like = self._tensors[inputs[-1]]
+        outs = [self._add(replace(like, name=f"{name}:{i}", shape=shape)) for i in range(count)]
+        self._ops.append(Op(kind, tuple(inputs), tuple(outs), attrs, name))
+        return outs
+
+    def constants_of(self, x: int) -> tuple[int, ...]:
+        """Weights and bias of the layer that made `x`, to be shared with another."""
+        return next(op.inputs for op in reversed(self._ops) if x in op.outputs)[1:]
+
     def _add(self, tensor: Tensor) -> int:
         if any(size < 1 for size in tensor.shape):
             raise NetworkError(f"{self.name}: {tensor.name} would have shape {tensor.shape}; every axis must be >= 1")

@@ -18,6 +18,7 @@ __all__ = ["layer_key", "layer_rows"]
 
 _DEFAULTS: dict[str, Any] = {name: default for name, (default, _) in COLUMNS.items()}
 _in_order = itemgetter(*COLUMNS)
+_FLAT = frozenset({"elementwise", "move", "softmax", "view"})
 
 
 def layer_rows(network: Network) -> NDArray[np.float64]:
@@ -69,7 +70,9 @@ def _row(network: Network, op: Op) -> dict[str, Any]:
     row: dict[str, Any] = {**_DEFAULTS, **attrs} if attrs else _DEFAULTS.copy()
     row["kind"], row["activation_bits"] = KIND_CODE[op.kind], first.bits
     row["batch"], row["in_h"], row["in_w"], row["in_c"] = nhwc(first.shape)
-    _, row["out_h"], row["out_w"], row["out_c"] = nhwc(output.shape)
+    out_batch, row["out_h"], row["out_w"], row["out_c"] = nhwc(output.shape)
+    if FAMILY[op.kind] in _FLAT:  # one loop over all elements; the first axis may be time, and another one behind
+        row |= {"in_h": row["in_h"] * row["batch"], "out_h": row["out_h"] * out_batch, "batch": 1}
     activations = [t for t in inputs if not (t.is_constant or t.is_variable)]
     if len(activations) > 1:
         row["n_inputs"] = len(activations)

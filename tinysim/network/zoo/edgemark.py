@@ -11,6 +11,7 @@ from functools import partial
 
 from tinysim.network.builder import Builder
 from tinysim.network.zoo.registry import network
+from tinysim.network.zoo.unrolled import unrolled
 
 __all__ = ["build_cnn", "build_fc", "build_recurrent"]
 
@@ -63,7 +64,7 @@ def build_cnn(b: Builder, *, index: int) -> int:
     return _dense(b, b.flatten(x) if len(b.shape(x)) > 2 else x, units)
 
 
-def build_recurrent(b: Builder, *, name: str) -> int:
+def build_recurrent(b: Builder, *, name: str, steps_apart: bool = False) -> int:
     """A recurrent layer and a dense one at each step; characters come as indices and leave as probabilities."""
     cell, steps, features, units, outputs, vocabulary = _RECURRENT[name]
     if vocabulary:
@@ -73,7 +74,7 @@ def build_recurrent(b: Builder, *, name: str) -> int:
         x = b.op("embedding_lookup", [tokens, table], shape, function="none", dtype=b.format.activation)
     else:
         x = b.input(1, steps, features)
-    x = b.fc(b.recurrent(cell, x, units), outputs)
+    x = b.fc(unrolled(b, cell, x, units) if steps_apart else b.recurrent(cell, x, units), outputs)
     return b.softmax(x) if vocabulary else x
 
 
@@ -90,3 +91,6 @@ for _index in _CNN:
     network(f"edgemark-cnn-{_index}", source=_SOURCE)(partial(build_cnn, index=_index))
 for _name in _RECURRENT:
     network(f"edgemark-{_name}", source=_SOURCE)(partial(build_recurrent, name=_name))
+    network(f"edgemark-{_name}-unrolled", source=f"{_SOURCE}, unrolled as its TFLite files are")(
+        partial(build_recurrent, name=_name, steps_apart=True)
+    )

@@ -28,6 +28,7 @@ COMMANDS = {
     "reproduce": ("tinysim.cli.reproduce", "Predict published tables and compare."),
     "simulate": ("tinysim.cli.simulate", "Simulate one inference event by event: DMA, bus contention, timeline."),
     "sweep": ("tinysim.cli.sweep", "Cost many networks on many devices, into Parquet files."),
+    "traffic": ("tinysim.cli.traffic", "Bytes by operator and memory, operational intensity and roofs."),
     "validate": ("tinysim.cli.validate", "Predict measured rows that were left out of the fit."),
 }
 

@@ -2,7 +2,7 @@
 
 `asked` is what kernels load and store; `moved` is what passes the memory's port, whole lines behind a cache; `content`
 is the distinct data of it; `released` the part of the content that is read for the last time. Over a network each
-memory releases as many activation bytes as it takes in; weights stay.
+memory releases as many activation bytes as it takes in; weights and the state of recurrent layers stay.
 """
 
 from __future__ import annotations
@@ -62,13 +62,15 @@ def transfers(deployment: Deployment) -> Iterator[Transfer]:
     reader = {t: i for i, op in enumerate(network.ops) for t in op.inputs if t >= 0}
     far = np.zeros(len(network.ops), dtype=bool) if deployment.offload is None else deployment.offload.chosen
     for t in network.inputs:
-        yield Transfer(-1, OUTSIDE, _home(deployment, t).name, "activations", *[float(sizes[t])] * 3, 0.0)
+        size = float(sizes[t])
+        yield Transfer(-1, OUTSIDE, _home(deployment, t).name, "activations", size, size, size, 0.0)
     for i, op in enumerate(network.ops):
         yield from _weights_to_accelerator(deployment, i) if far[i] else _weights_to_core(deployment, i)
         reads = [t for t in dict.fromkeys(op.inputs) if t >= 0 and not network.tensors[t].is_constant]
         for tensors, read in ((reads, True), (list(op.outputs), False)):
             for t in tensors:
-                ended = read and reader[t] == i and t not in network.outputs
+                stays = t in network.outputs or network.tensors[t].is_variable
+                ended = read and reader[t] == i and not stays
                 share = sizes[t] / max(1, sum(sizes[x] for x in tensors))
                 yield _activation(deployment, i, t, read=read, share=share, released=sizes[t] * ended, far=bool(far[i]))
     for t in dict.fromkeys((*network.outputs, *_unread(deployment, reader))):

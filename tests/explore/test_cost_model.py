@@ -11,7 +11,7 @@ from tinysim.deploy.memory.greedy import greedy_by_size, tflm_greedy
 from tinysim.errors import InputError, NetworkError
 from tinysim.explore import heads
 from tinysim.explore.cost_model import COLUMNS, CostModel
-from tinysim.explore.encoded import encode_table
+from tinysim.explore.encoded import encode_table, factorized, row_numbers
 from tinysim.explore.layers import add, conv, depthwise, head
 from tinysim.explore.space import Gene, SearchSpace, Slot
 from tinysim.explore.spaces import SPACES, ds_cnn, mixed_precision
@@ -45,11 +45,48 @@ def test_batch_equals_estimates(name: str, model: CostModel) -> None:
 
 
 def test_a_thousand_networks_give_the_same_alone(model: CostModel) -> None:
-    space = ds_cnn()
-    encoded = space.encode(space.sample(1000, seed=1))
-    frame = model.batch(encoded)
-    for i in range(1000):
-        assert tuple(model(encoded[i : i + 1]).to_dict().values()) == tuple(frame.iloc[i])
+    for name, count in (("ds-cnn", 700), ("mobilenet-v2", 120), ("once-for-all", 60), ("pruned", 120)):
+        space = SPACES[name]()
+        encoded = space.encode(space.sample(count, seed=1))
+        rows = model.batch(encoded).to_numpy(dtype=float)
+        for i in range(count):
+            assert_same(tuple(rows[i]), tuple(model(encoded[i : i + 1]).to_dict().values()))
+
+
+def test_threads_and_chunks_change_nothing(model: CostModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    space = SPACES["mobilenet-v2"]()
+    encoded = space.encode(space.sample(3000, seed=6))
+    whole = model.columns(encoded, threads=1)
+    monkeypatch.setattr("tinysim.explore.cost_model._CHUNK", 700)
+    for threads in (1, 3):
+        for name, values in model.columns(encoded, threads=threads).items():
+            np.testing.assert_array_equal(values, whole[name])
+
+
+def test_precisions_mix_in_a_batch(model: CostModel) -> None:
+    rows = [conv(32, 32, 3, 8, 3, 2), depthwise(16, 16, 8), *head(16, 16, 8, 10)]
+    space = SearchSpace(
+        "widths",
+        (Gene("bits", (8, 16)), Gene("classes", (10, 20))),
+        (Slot(("bits", "classes"), lambda bits, _: [row | {"activation_bits": bits} for row in rows]),),
+    )
+    frame = model.batch(space.encode(space.vectors(0, 4)))
+    for row, vector in zip(frame.itertuples(index=False), space.vectors(0, 4), strict=True):
+        assert_same(row, estimated(space.network(vector)))
+
+
+def test_networks_in_any_order_cost_what_estimates_say() -> None:
+    for device, runtime in ((DEVICE, RUNTIME), (DEVICE, "x-cube-ai-7.1"), ("nucleo-l4r5zi", "tflm-reference")):
+        model = CostModel(device, runtime)
+        for name in ("kws", "vww", "ad", "ic", "vww"):
+            network = ts.load_network(name)
+            assert_same(tuple(model(network).to_dict().values()), estimated(network, device, runtime))
+
+
+def test_rows_are_numbered_alike_by_hash_and_by_radix() -> None:
+    rng = np.random.default_rng(2)
+    columns = [rng.integers(0, 4, 5000) for _ in range(6)]
+    np.testing.assert_array_equal(row_numbers(columns), factorized(columns))
 
 
 def test_tables_give_what_encodings_give(model: CostModel) -> None:

@@ -52,6 +52,24 @@ def test_gradients_are_finite_differences(cost: ChoiceCost, figure: str) -> None
         assert float(gradient[i]) == pytest.approx(difference, rel=1e-3, abs=1e-9 * float(value(x.detach())))
 
 
+@pytest.mark.parametrize("figure", ["latency_s", "energy_j", "live_bytes", "flash_bytes"])
+def test_gradients_are_the_exact_model_s_steps(figure: str) -> None:
+    """With every channel count priced, the gradient between two is the exact model's difference."""
+    every = ChoiceCost(MODEL, lambda a, b, _: layer(a, b, 3), (8,), range(4, 12))
+    for below in (4, 7, 10):
+        x = torch.tensor(below + 0.5, dtype=torch.float64, requires_grad=True)
+        (gradient,) = torch.autograd.grad(every(8, x)[figure], x)
+        step = float(every(8, below + 1)[figure] - every(8, below)[figure])
+        assert float(gradient) == pytest.approx(step, rel=1e-9)
+
+
+def test_bit_widths_are_choices() -> None:
+    bits = ChoiceCost(MODEL, lambda a, b, w: layer(a, b, 3) | {"weight_bits": w}, (8,), (8,), (8, 4, 2))
+    p = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(bits(8, 8, torch.softmax(p, dim=0))["flash_bytes"], p)
+    assert gradient[0] > 0 > gradient[2]
+
+
 def test_smooth_maximum_bounds_the_maximum() -> None:
     values = torch.tensor([3000.0, 7000.0, 6900.0], dtype=torch.float64, requires_grad=True)
     smooth = smooth_maximum(values)

@@ -27,6 +27,7 @@ from tinysim.device.spec import Core, Device, Memory, Runtime
 from tinysim.errors import SpecError, UnknownRuntime, nearest
 
 if TYPE_CHECKING:
+    from tinysim.cost.accelerator.spec import Accelerator
     from tinysim.network.table import LayerTable
 
 __all__ = [
@@ -104,6 +105,8 @@ class Target:
     """Figures that are unknown and what they withhold."""
     options: Options = Options()
     """What was chosen beyond device and runtime."""
+    accelerator: Accelerator | None = None
+    """Description in place of that which the device names; a design to be."""
 
     @property
     def once_cycles(self) -> int:

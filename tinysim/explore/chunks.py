@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 import tinysim
 from tinysim.explore.cost_model import COLUMNS, CostModel
+from tinysim.explore.designs import PARAMETERS, AcceleratorModel, model_of
 from tinysim.explore.encoded import Encoded
-from tinysim.explore.sweep_spec import PARAMETERS, SweepSpec
+from tinysim.explore.sweep_spec import SweepSpec
 
 __all__ = ["UNITS", "chunk_columns", "chunk_path", "run_chunk"]
 
@@ -37,16 +38,8 @@ def _spec(text: str) -> SweepSpec:
 
 
 @lru_cache(maxsize=_MODELS)
-def _model(device: str, runtime: str | None, parameters: tuple[tuple[str, float], ...]) -> CostModel:
-    options: dict[str, Any] = {}
-    paths: dict[str, dict[str, float]] = {}
-    for name, value in parameters:
-        if name == "clock_hz":
-            options[name] = value
-        else:
-            path, _, field = name.partition("_")
-            paths.setdefault(path, {})[field] = value
-    return CostModel(device, runtime, paths=paths, **options)
+def _model(device: str, runtime: str | None, parameters: tuple[tuple[str, float], ...]) -> CostModel | AcceleratorModel:
+    return model_of(device, runtime, dict(parameters))
 
 
 def chunk_columns(spec: SweepSpec, number: int) -> dict[str, NDArray[Any]]:
@@ -72,12 +65,19 @@ def chunk_columns(spec: SweepSpec, number: int) -> dict[str, NDArray[Any]]:
 
 
 def _costs(
-    model: CostModel, encoded: Encoded | None, spec: SweepSpec, start: int, stop: int, *, timing_only: bool
+    model: CostModel | AcceleratorModel,
+    encoded: Encoded | None,
+    spec: SweepSpec,
+    start: int,
+    stop: int,
+    *,
+    timing_only: bool,
 ) -> dict[str, NDArray[Any]]:
     if encoded is not None:
         return model.columns(encoded, COLUMNS[:2] if timing_only else COLUMNS, threads=1)
-    frame = model.batch(spec.networks.names[start:stop])
-    return {name: frame[name].to_numpy(dtype=np.float64) for name in COLUMNS}
+    costs = [model(name).to_dict() for name in spec.networks.names[start:stop]]
+    # None becomes not a number
+    return {name: np.array([cost[name] for cost in costs], dtype=np.float64) for name in COLUMNS}
 
 
 def run_chunk(text: str, folder: str, number: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from tinysim.deploy.flash import model_bytes
 from tinysim.deploy.layout import move_limits
 from tinysim.deploy.offload.engine import accelerator_of
 from tinysim.deploy.target import Target, precision_of, precision_of_bits, resolve_target
-from tinysim.errors import InputError
+from tinysim.errors import InputError, SpecError
 from tinysim.estimate.engine import estimate_deployment
 from tinysim.explore.block_prices import BlockPrices
 from tinysim.explore.chain import chain_network
@@ -29,6 +29,7 @@ from tinysim.network.table import Ints, LayerTable
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tinysim.cost.accelerator.spec import Accelerator
     from tinysim.device.spec import Device
 
 __all__ = ["COLUMNS", "Cost", "CostModel"]
@@ -66,13 +67,14 @@ class CostModel:
         runtime: name of a runtime of the device; its first one if None.
         paths: fields of `MemoryPath` that differ, by memory path: {"weights": {"wait_cycles": 2.0}}; what a sweep of
             wait states, cache and line sizes changes.
+        accelerator: what a sweep of designs makes of the description of the device's accelerator.
         **options: those of `resolve_target` (clock_hz, code_in, weights_in, activations_in, ...).
 
     Distinct layers are priced once and kept, topologies planned once. A table of layers stands for a chain, see
     `chain_network`; other graphs are given as `Network`.
 
     Raises:
-        UnknownDevice, UnknownRuntime, SpecError: the device cannot be resolved.
+        UnknownDevice, UnknownRuntime, SpecError: the device cannot be resolved, or has no accelerator to redesign.
 
     >>> model = CostModel("nucleo-l4r5zi", "tflm-cmsis-nn")
     >>> model("ds-cnn-s").macs == load_network("ds-cnn-s").macs
@@ -85,9 +87,10 @@ class CostModel:
         runtime: str | None = None,
         *,
         paths: Mapping[str, Mapping[str, float]] | None = None,
+        accelerator: Callable[[Accelerator], Accelerator] | None = None,
         **options: Any,
     ) -> None:
-        self._paths = paths or {}
+        self._paths, self._redesign = paths or {}, accelerator
         target = device if isinstance(device, Target) else resolve_target(device, runtime, **options)
         self.target = self._adjusted(target)
         self._how = None if isinstance(device, Target) else (device, runtime, options)
@@ -186,7 +189,14 @@ class CostModel:
         return self._targets[precision]
 
     def _adjusted(self, target: Target) -> Target:
-        changed = {name: replace(getattr(target, name), **fields) for name, fields in self._paths.items()}
+        changed: dict[str, Any] = {
+            name: replace(getattr(target, name), **fields) for name, fields in self._paths.items()
+        }
+        if self._redesign is not None:
+            spec = accelerator_of(target)
+            if spec is None:
+                raise SpecError(f"{target.runtime.name} drives no accelerator of {target.device.name}")
+            changed["accelerator"] = self._redesign(spec)
         return replace(target, **changed) if changed else target
 
     def _cost(self, net: Network) -> Cost:

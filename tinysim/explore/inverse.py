@@ -11,14 +11,15 @@ True
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tinysim.errors import InfeasibleError, InputError
-from tinysim.explore.cost_model import CostModel
+from tinysim.errors import InfeasibleError, InputError, nearest
+from tinysim.explore.designs import PARAMETERS, WHOLE, model_of
+from tinysim.network.load import load_network
 
-__all__ = ["Answer", "Sensitivity", "least_value", "sensitivity"]
+__all__ = ["Answer", "DesignAnswer", "Sensitivity", "least_design", "least_value", "sensitivity"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,22 @@ class Answer:
     figure: float
     """the model at `value`"""
     evaluations: int
+
+
+@dataclass(frozen=True)
+class DesignAnswer:
+    """A design that meets a goal with the least of a parameter."""
+
+    parameters: dict[str, float]
+    """all that was changed"""
+    answer: Answer
+    sensitivities: list[Sensitivity]
+    """of the figure to each of them and to `also`, at the answer"""
+
+    def __str__(self) -> str:
+        rows = [f"  {row.parameter} = {row.value:g}: {row.elasticity:+.2f} % per %" for row in self.sensitivities]
+        found = ", ".join(f"{name} = {value:g}" for name, value in self.parameters.items())
+        return "\n".join([f"{found}: {self.answer.figure:.4g} (at {self.answer.beyond:g} not enough)", *rows])
 
 
 @dataclass(frozen=True)
@@ -87,6 +104,47 @@ def least_value(
     return Answer(float(high), float(low), best, count)
 
 
+def least_design(
+    network: Any,
+    device: Any,
+    runtime: str | None = None,
+    *,
+    vary: str | Sequence[str],
+    low: float,
+    high: float,
+    goal: float,
+    figure: str = "latency_s",
+    fixed: Mapping[str, float] | None = None,
+    also: Mapping[str, float] | None = None,
+) -> DesignAnswer:
+    """The least value of a device's parameter at which a figure of a network meets a goal, and what else would help.
+
+    vary: one of `tinysim.explore.designs.PARAMETERS`, or several that change together (the sides of an array). low,
+    high: between which values. fixed: other parameters of the design. also: further parameters, at their values, whose
+    sensitivity is reported.
+
+    Raises:
+        SpecError: an unknown parameter.
+        InputError, InfeasibleError: see `least_value`.
+
+    >>> found = least_design("kws", "systolic-16x16-ws", vary="npu_dram_bytes_per_s", low=1e6, high=2e9, goal=1e-3)
+    >>> found.answer.figure <= 1e-3
+    True
+    """
+    names = [vary] if isinstance(vary, str) else list(vary)
+    network = load_network(network) if isinstance(network, str) else network
+
+    def at(value: float) -> float:
+        model = model_of(device, runtime, dict(fixed or {}) | dict.fromkeys(names, value))
+        return float(getattr(model(network), figure))
+
+    unit = {PARAMETERS.get(name) for name in names}
+    answer = least_value(at, low, high, goal=goal, whole=unit <= {"1", "byte"} and not names[0].endswith("exposure"))
+    design = dict(fixed or {}) | dict.fromkeys(names, answer.value)
+    rows = sensitivity(network, device, runtime, parameters=design | dict(also or {}), figure=figure)
+    return DesignAnswer(design, answer, rows)
+
+
 def sensitivity(
     network: Any,
     device: Any,
@@ -100,35 +158,28 @@ def sensitivity(
 
     E = (f(p (1 + h)) - f(p (1 - h))) / (2 h f(p)); at p = 0, (f(h) - f(0)) / (h f(0)), both on the model itself.
 
-    parameters: name (see `tinysim.explore.sweep_spec.PARAMETERS`) -> value at which to look. A clock at the device's
-    limit is looked at from below only. step: h.
+    parameters: name (see `tinysim.explore.designs.PARAMETERS`) -> value at which to look. A clock at the device's
+    limit is looked at from below only, a number of lanes or banks at its neighbours. step: h.
 
     Raises:
         InputError: no parameter of a device.
     """
-    from tinysim.errors import nearest
-    from tinysim.explore.sweep_spec import PARAMETERS
-
     for name in parameters:
         if name not in PARAMETERS:
             raise InputError(f"sensitivity: {name!r} is no parameter of a device; {nearest(name, PARAMETERS)}")
 
     def at(**changed: float) -> float:
-        options: dict[str, Any] = {}
-        paths: dict[str, dict[str, float]] = {}
-        for name, value in (dict(parameters) | changed).items():
-            if name == "clock_hz":
-                options[name] = value
-            else:
-                path, _, field = name.partition("_")
-                paths.setdefault(path, {})[field] = value
-        found = getattr(CostModel(device, runtime, paths=paths, **options)(network), figure)
-        return float(found)
+        return float(getattr(model_of(device, runtime, dict(parameters) | changed)(network), figure))
 
+    network = load_network(network) if isinstance(network, str) else network
     here = at()
     rows = []
     for name, value in parameters.items():
-        if value == 0:
+        if name in WHOLE:
+            # the next smaller and larger that exist
+            low = max(value - 1, 1.0)
+            slope = (at(**{name: value + 1}) - at(**{name: low})) / (value + 1 - low) * value / here
+        elif value == 0:
             slope = (at(**{name: step}) - here) / (step * here)
         elif name == "clock_hz":
             slope = (here - at(**{name: value * (1 - step)})) / (step * here)

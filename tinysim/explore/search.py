@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from tinysim.errors import InputError, nearest
 from tinysim.explore.cost_model import COLUMNS, CostModel
+from tinysim.explore.designs import AcceleratorModel
 from tinysim.explore.space import SearchSpace
 from tinysim.network.table import Ints
 
 __all__ = ["Question", "battery_days"]
 
 Floats = NDArray[np.float64]
+_DAYS = "battery_days"
 #: vectors (n, n_genes) -> a value each, smaller is better
 Extra = Callable[[Ints], Floats]
 
@@ -43,8 +45,10 @@ class Question:
     Args:
         space, model: what is searched, and on what it runs.
         objectives: columns of the cost model or names in `extra`, smaller is better.
-        limits: name -> largest value (the same names); a `min_battery_days` is a limit on `-battery_days`.
+        limits: name -> largest value (the same names).
+        at_least: name -> least value, e.g. {"battery_days": 365}.
         extra: further figures of merit by name, functions of the vectors.
+        battery: arguments of `battery_days` (capacity_j, period_s, sleep_w), which is a figure of merit then.
 
     Raises:
         InputError: an objective or limit that is neither a column nor in `extra`.
@@ -53,16 +57,19 @@ class Question:
     def __init__(
         self,
         space: SearchSpace,
-        model: CostModel,
+        model: CostModel | AcceleratorModel,
         objectives: Sequence[str],
         *,
         limits: Mapping[str, float] | None = None,
+        at_least: Mapping[str, float] | None = None,
         extra: Mapping[str, Extra] | None = None,
+        battery: Mapping[str, float] | None = None,
     ) -> None:
-        self.space, self.model = space, model
-        self.objectives, self.limits, self.extra = tuple(objectives), dict(limits or {}), dict(extra or {})
-        known = (*COLUMNS, *self.extra)
-        for name in (*self.objectives, *self.limits):
+        self.space, self.model, self.battery = space, model, battery
+        self.objectives, self.extra = tuple(objectives), dict(extra or {})
+        self.limits, self.at_least = dict(limits or {}), dict(at_least or {})
+        known = (*COLUMNS, *self.extra, *(() if battery is None else (_DAYS,)))
+        for name in (*self.objectives, *self.limits, *self.at_least):
             if name not in known:
                 raise InputError(f"search: {name!r} is no figure of merit; {nearest(name, known)}")
         if not self.objectives:
@@ -70,17 +77,24 @@ class Question:
 
     def figures(self, vectors: Ints) -> dict[str, Floats]:
         """Every figure that an objective or a limit names, shape (n,) each."""
-        asked = [*self.objectives, *self.limits]
-        names = [name for name in COLUMNS if name in asked]
+        asked = [*self.objectives, *self.limits, *self.at_least]
+        priced = [*asked, "energy_j"] if _DAYS in asked and self.battery is not None else asked
+        names = [name for name in COLUMNS if name in priced]
         columns = self.model.columns(self.space.encode(vectors), names) if names else {}
+        if priced is not asked and self.battery is not None:
+            columns[_DAYS] = battery_days(columns["energy_j"], **self.battery)
         made = {name: self.extra[name](vectors) for name in dict.fromkeys(asked) if name in self.extra}
         return {name: np.asarray(values, dtype=np.float64) for name, values in (columns | made).items()}
 
     def evaluate(self, vectors: Ints) -> tuple[Floats, Floats]:
-        """Objectives, shape (n, n_objectives), and excesses over the limits in parts of them, shape (n, n_limits)."""
+        """Objectives, shape (n, n_objectives), and by which part of it each limit is missed, shape (n, n_limits).
+
+        `limits` come first, then `at_least`.
+        """
         found = self.figures(vectors)
         f = np.stack([found[name] for name in self.objectives], axis=1)
         excess = [(found[name] - limit) / (abs(limit) or 1.0) for name, limit in self.limits.items()]
+        excess += [(limit - found[name]) / (abs(limit) or 1.0) for name, limit in self.at_least.items()]
         return f, np.stack(excess, axis=1) if excess else np.zeros((len(f), 0))
 
     def pymoo_problem(self) -> Any:
@@ -94,7 +108,7 @@ class Question:
                 super().__init__(
                     n_var=len(question.space.genes),
                     n_obj=len(question.objectives),
-                    n_ieq_constr=len(question.limits),
+                    n_ieq_constr=len(question.limits) + len(question.at_least),
                     xl=0,
                     xu=question.space.n_choices - 1,
                     vtype=int,
@@ -140,7 +154,7 @@ class Question:
         def objective(trial: Any) -> tuple[float, ...]:
             vector = [trial.suggest_int(g.name, 0, len(g.choices) - 1) for g in self.space.genes]
             f, excess = self.evaluate(np.array([vector]))
-            for name, value in zip(self.limits, excess[0].tolist(), strict=True):
+            for name, value in zip((*self.limits, *self.at_least), excess[0].tolist(), strict=True):
                 trial.set_constraint(name, value)
             return tuple(f[0].tolist())
 

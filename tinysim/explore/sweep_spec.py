@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -11,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from tinysim.deploy.target import resolve_target
 from tinysim.device.library import read_yaml
 from tinysim.errors import SpecError, nearest
+from tinysim.explore.designs import PARAMETERS, model_of
 from tinysim.explore.space import SearchSpace
 from tinysim.explore.spaces import SPACES
 from tinysim.figures import Spec
@@ -21,15 +22,12 @@ from tinysim.network.load import load_network
 from tinysim.network.table import Ints
 from tinysim.quantities import parse_quantity
 
-__all__ = ["MAX_POINTS", "PARAMETERS", "Networks", "Range", "SweepSpec", "read_sweep"]
+__all__ = ["MAX_POINTS", "Networks", "Range", "SweepSpec", "read_sweep"]
 
 #: more points than this are a mistake
 MAX_POINTS = 10**12
-_UNITS = {"wait_cycles": "cycle", "line_bytes": "byte", "cache_bytes": "byte", "exposure": "1"}
-#: parameter -> SI unit
-PARAMETERS = {"clock_hz": "Hz"} | {
-    f"{path}_{field}": unit for path in ("weights", "code", "activations") for field, unit in _UNITS.items()
-}
+#: combinations of parameters that are all tried before the work starts
+_FEW = 1000
 #: networks of a sample that are drawn together, so that a point does not depend on the chunks
 _DRAWN = 1 << 16
 
@@ -102,7 +100,7 @@ class SweepSpec(Spec):
     networks: Networks
     """What runs."""
     devices: tuple[str, ...] = Field(min_length=1)
-    """Boards by name or file."""
+    """Boards by name or file, or accelerators that stand alone."""
     runtime: str | None = None
     """Runtime; each device's first one if absent."""
     parameters: dict[str, tuple[float | str, ...] | Range] = Field(default_factory=dict)
@@ -158,15 +156,25 @@ class SweepSpec(Spec):
         """Fingerprint of the specification."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
+    def _corners(self) -> Iterator[dict[str, float]]:
+        """Every combination of parameters if they are few, else each value beside the first ones of the others."""
+        n_combinations = self.n_settings // len(self.devices)
+        if n_combinations <= _FEW:
+            yield from (self.setting(number)[1] for number in range(n_combinations))
+            return
+        first = {name: values[0] for name, values in self.values.items()}
+        for name, values in self.values.items():
+            yield from (first | {name: value} for value in values)
+
     def check(self) -> None:
-        """Resolve every device at every clock and read every network.
+        """Resolve every device with every parameter and read every network.
 
         Raises:
             TinysimError: what `load_network` and `resolve_target` raise.
         """
         for device in self.devices:
-            for clock in self.values.get("clock_hz", (None,)):
-                resolve_target(device, self.runtime, clock_hz=clock)
+            for parameters in self._corners():
+                model_of(device, self.runtime, parameters)
         for name in self.networks.names:
             load_network(name)
 

@@ -67,7 +67,7 @@ def accelerator_of(target: Target) -> Accelerator | None:
     name = target.device.accelerator
     if name is None or not target.runtime.accelerators:
         return None
-    spec = load_accelerator(name)
+    spec = target.accelerator or load_accelerator(name)
     return spec if any(fnmatchcase(spec.name, pattern) for pattern in target.runtime.accelerators) else None
 
 

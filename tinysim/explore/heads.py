@@ -22,8 +22,8 @@ __all__ = ["LATER_FIRST", "buffer_head", "chain_heads", "is_plain"]
 
 #: planner -> whether the later of two equal sizes goes first
 LATER_FIRST = {"tflm-greedy": True, "greedy-by-size": False}
-#: networks from which on it is worth to load the compiled planner (some 0.5 s; seconds once, when it is compiled)
-_MANY = 2000
+#: buffers from which on it is worth to load the compiled planner (some 0.5 s; seconds once, when it is compiled)
+_MANY = 200_000
 #: rows of no chain, for `_plan`
 _NONE = np.zeros(0, dtype=np.int64)
 _NO_ROWS = (_NONE, np.zeros(1, dtype=np.int64), _NONE, _NONE, _NONE.reshape(0, 0), _NONE)
@@ -127,13 +127,13 @@ def _compiled() -> Any:
 
 
 class _Experience:
-    """Networks planned so far, which say whether the compiled planner is worth to load."""
+    """Buffers planned so far, which say whether the compiled planner is worth to load."""
 
     planned = 0
 
 
 def _planner(count: int) -> Any:
-    """The compiled planner, if it is there and worth it for `count` more networks."""
+    """The compiled planner, if it is there and worth it for `count` more buffers."""
     _Experience.planned += count
     return _compiled() if _Experience.planned >= _MANY else None
 
@@ -152,7 +152,7 @@ def buffer_head(size: Sequence[int], first: Sequence[int], last: Sequence[int], 
     >>> buffer_head([64, 128, 64], [0, 1, 2], [1, 2, 3])
     192
     """
-    n, steps, compiled = len(size), max(last, default=0) + 1, _planner(1)
+    n, steps, compiled = len(size), max(last, default=0) + 1, _planner(len(size))
     if compiled is None:
         plan: Any = _plan
         heads = [0]
@@ -180,14 +180,13 @@ def chain_heads(
     out = np.empty(len(ends), dtype=np.int64)
     steps = int(np.diff(ends, prepend=0).max(initial=0)) + 1
     buffers = steps * (1 + scratch.shape[1])
-    compiled = _planner(len(ends))
+    compiled = _planner(len(rows))
     if compiled is not None:
         work, by_step = np.empty((9, buffers), dtype=np.int64), np.empty((6, steps + 1), dtype=np.int64)
         compiled(rows, ends, in_bytes, out_bytes, scratch, skip, 0, later_first, *work, *by_step, out)
         return out
     at = 0
     for network, end in enumerate(ends.tolist()):
-        _Experience.planned -= 1  # counted twice
         out[network] = _one(rows[at:end], in_bytes, out_bytes, scratch, skip, later_first)
         at = end
     return out

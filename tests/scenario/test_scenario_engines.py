@@ -60,6 +60,7 @@ def cells(charge: float) -> list[Cell]:
         KiBaM(capacity_c=charge, available_share=0.2, rate_per_s=3.0),
         RakhmatovVrudhula(capacity_c=charge, beta=0.08, terms=6),
         CircuitCell(capacity_c=charge, resistance_ohm=15.0, cutoff_v=2.1, pairs=((10.0, 0.5),), **curve),
+        CircuitCell(capacity_c=charge, resistance_ohm=9.0, cutoff_v=2.1, resistances_ohm=(90.0, 15.0, 9.0), **curve),
     ]
 
 

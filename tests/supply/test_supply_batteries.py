@@ -283,6 +283,12 @@ def test_a_buffer_with_too_much_esr_does_not_help():
         (lambda: LoadProfile((1.0,), (0.0,)), "segment 0: duration_s = 0.0"),
         (lambda: LoadProfile((1.0,), (math.inf,), periodic=True), "duration_s = inf"),
         (lambda: CircuitCell(capacity_c=1.0, soc=(0, 1), ocv_v=(4, 3), resistance_ohm=0, cutoff_v=1), "rise together"),
+        (
+            lambda: CircuitCell(
+                capacity_c=1, soc=(0, 1), ocv_v=(3, 4), resistance_ohm=1, cutoff_v=1, resistances_ohm=(1, 2)
+            ),
+            "fall as it rises",
+        ),
         (lambda: KiBaM.fit([3, 2, 1], [1, 2, 3]), "rise with three rising discharge times"),
     ],
 )

@@ -31,6 +31,13 @@ def test_a_circuit_lasts_as_long_as_in_pybamm(load):
     assert ours.time_s == pytest.approx(theirs.time_s, rel=2e-4)
 
 
+def test_a_resistance_that_rises_with_the_charge_used_is_the_same_in_pybamm():
+    installed()
+    cell = load_battery("cr2032").cell("circuit", cutoff_v=2.6)
+    load = LoadProfile((15e-3,), (20 * HOUR,))
+    assert cell.lifetime(load).time_s == pytest.approx(discharge(cell, load, horizon_s=20 * HOUR).time_s, rel=2e-4)
+
+
 def test_terminal_voltages_agree():
     installed()
     cell = load_battery("pl-383562").cell("circuit")

@@ -120,6 +120,7 @@ def derated(cell: C, *, capacity_factor: float = 1.0, resistance_factor: float =
             cell,
             capacity_c=cell.capacity_c * capacity_factor,
             resistance_ohm=cell.resistance_ohm * resistance_factor,
+            resistances_ohm=tuple(r * resistance_factor for r in cell.resistances_ohm),
             pairs=pairs,
         )
     if resistance_factor != 1.0:

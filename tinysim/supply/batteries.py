@@ -243,7 +243,8 @@ class CircuitCell(Cell):
     """Equivalent circuit: OCV(state of charge), series resistance R0 and RC pairs; empty at the cut-off voltage.
 
     V = OCV(q / C) - R0 I - sum_j v_j,  dv_j/dt = I / C_j - v_j / (R_j C_j). One pair is the first-order (Thevenin)
-    circuit, none the plain internal resistance. The OCV is linear between table points and must rise with charge.
+    circuit, none the plain internal resistance. The OCV is linear between table points and must rise with charge; R0
+    may fall with it (`resistances_ohm`), as coin cells' does: then the end depends on the load's peak current.
     """
 
     soc: tuple[float, ...] = field(repr=False)
@@ -252,16 +253,21 @@ class CircuitCell(Cell):
     cutoff_v: float
     pairs: tuple[tuple[float, float], ...] = ()
     """(R_j in ohm, C_j in farad) of each RC pair."""
+    resistances_ohm: tuple[float, ...] = field(default=(), repr=False)
+    """R0 at each soc, instead of the one `resistance_ohm`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "soc", tuple(map(float, self.soc)))
-        object.__setattr__(self, "ocv_v", tuple(map(float, self.ocv_v)))
+        for name in ("soc", "ocv_v", "resistances_ohm"):
+            object.__setattr__(self, name, tuple(map(float, getattr(self, name))))
         if len(self.soc) != len(self.ocv_v) or len(self.soc) < 2 or self.soc[0] != 0.0 or self.soc[-1] != 1.0:
             raise InputError("CircuitCell: soc must run from 0 to 1 with an ocv_v for each point")
         if np.any(np.diff(self.soc) <= 0) or np.any(np.diff(self.ocv_v) < 0):
             raise InputError("CircuitCell: soc and ocv_v must rise together")
-        if self.resistance_ohm < 0.0 or any(r <= 0.0 or c <= 0.0 for r, c in self.pairs):
+        rising = np.any(np.diff(self.resistances_ohm) > 0)
+        if len(self.resistances_ohm) not in (0, len(self.soc)) or rising:
+            raise InputError("CircuitCell: resistances_ohm must give one for each soc and fall as it rises")
+        if min((self.resistance_ohm, *self.resistances_ohm)) < 0.0 or any(r <= 0.0 or c <= 0.0 for r, c in self.pairs):
             raise InputError("CircuitCell: resistance_ohm must be >= 0 and every RC pair > 0")
         if self.cutoff_v >= self.ocv_v[-1]:
             raise InfeasibleError(
@@ -293,15 +299,21 @@ class CircuitCell(Cell):
         return np.concatenate(([1.0], -np.ones(len(self.pairs))))
 
     @cached_property
-    def _curve(self) -> tuple[Array, Array]:
-        return np.array(self.soc), np.array(self.ocv_v)
+    def _curve(self) -> tuple[Array, Array, Array]:
+        ohm = self.resistances_ohm or (self.resistance_ohm,) * len(self.soc)
+        return np.array(self.soc), np.array(self.ocv_v), np.array(ohm)
 
     def margin_terms(self, modes: Array, current_a: float) -> Array:
         """V - V_cutoff, and q."""
-        open_v = float(np.interp(modes[0] / self.capacity_c, *self._curve))
-        rest = -self.cutoff_v - self.resistance_ohm * current_a
+        soc, open_v, ohm = self._curve
+        held_v = float(np.interp(modes[0] / self.capacity_c, soc, open_v - ohm * current_a))
         none = np.zeros(len(self.pairs))
-        return np.array([[rest, open_v, *-modes[1:]], [0.0, modes[0], *none]])
+        return np.array([[-self.cutoff_v, held_v, *-modes[1:]], [0.0, modes[0], *none]])
+
+    def resistance_at_ohm(self, state: CellState) -> float:
+        """R0 at a state of charge."""
+        soc, _, ohm = self._curve
+        return float(np.interp(state.charge_c / self.capacity_c, soc, ohm))
 
     def voltage_v(self, state: CellState, current_a: float) -> float:
         """Terminal voltage while the cell gives a current."""
@@ -313,12 +325,10 @@ class CircuitCell(Cell):
         Raises:
             InfeasibleError: the power is beyond the cell's maximum V0^2 / 4 R0.
         """
-        open_v = self.voltage_v(state, 0.0)
-        disc = open_v * open_v - 4.0 * self.resistance_ohm * power_w
+        open_v, ohm = self.voltage_v(state, 0.0), self.resistance_at_ohm(state)
+        disc = open_v * open_v - 4.0 * ohm * power_w
         if disc < 0.0 or open_v <= 0.0:
-            raise InfeasibleError(
-                f"a load of {power_w:g} W is above what {open_v:.3f} V behind {self.resistance_ohm:g} ohm can give"
-            )
+            raise InfeasibleError(f"a load of {power_w:g} W is above what {open_v:.3f} V behind {ohm:g} ohm can give")
         return 2.0 * power_w / (open_v + math.sqrt(disc))
 
     def port(self, state: CellState) -> Port:
@@ -326,7 +336,7 @@ class CircuitCell(Cell):
 
         Needs a resistance above 0; the sum with other ports drives `tinysim.supply.motion`.
         """
-        return thevenin(self.voltage_v(state, 0.0), self.resistance_ohm)
+        return thevenin(self.voltage_v(state, 0.0), self.resistance_at_ohm(state))
 
     def with_cutoff(self, load_min_v: float, dropout_v: float = 0.0) -> CircuitCell:
         """The same cell, empty where a converter that needs `dropout_v` above the load's minimum gives up."""

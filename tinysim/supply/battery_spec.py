@@ -42,6 +42,13 @@ class Polarisation(Spec):
     capacitance: Annotated[Figure, in_unit("F")]
 
 
+class Stiffness(Spec):
+    """Internal resistance after a charge was taken from the full cell."""
+
+    used: Annotated[Figure, in_unit("C")]
+    resistance: Annotated[Figure, in_unit("ohm")]
+
+
 class ColdPoint(Spec):
     """Share of the nominal capacity at a temperature in kelvin."""
 
@@ -70,6 +77,9 @@ class BatterySpec(Spec):
     cutoff: Annotated[Figure, in_unit("V")] | None = None
     """Voltage at which the capacity was taken to be spent."""
     resistance: Annotated[Figure, in_unit("ohm")] | None = None
+    """Internal resistance, of the full cell if `stiffness` is given."""
+    stiffness: tuple[Stiffness, ...] = ()
+    """How the resistance rises as charge is used, up to the capacity."""
     self_discharge: Annotated[Figure, in_unit("1/s")] | None = None
     """Share of the capacity lost per time at room temperature."""
     peukert_exponent: Annotated[Figure, in_unit("1")] | None = None
@@ -136,13 +146,18 @@ class BatterySpec(Spec):
             return self._kibam(common)
         if model == "rakhmatov":
             return RakhmatovVrudhula(**common, beta=self.figure("diffusion"))
-        soc = np.linspace(0.0, 1.0, 201) if self.ocv else np.array([0.0, 1.0])
-        open_v = kim_qiao_ocv_v(soc, self.ocv.values) if self.ocv else np.full(2, self.figure("nominal"))
+        used = [point.used.si / rated for point in self.stiffness]
+        soc = np.linspace(0.0, 1.0, 201) if self.ocv else np.unique([0.0, 1.0, *(1.0 - u for u in used)])
+        open_v = kim_qiao_ocv_v(soc, self.ocv.values) if self.ocv else np.full(soc.size, self.figure("nominal"))
+        fresh = self.figure("resistance")
+        rising = [fresh, *(point.resistance.si for point in self.stiffness)]
+        ohm = np.interp(1.0 - soc, [0.0, *used], rising) / scale
         return CircuitCell(
             **common,
             soc=tuple(soc.tolist()),
             ocv_v=tuple(open_v.tolist()),
-            resistance_ohm=self.figure("resistance") / scale,
+            resistance_ohm=fresh / scale,
+            resistances_ohm=tuple(ohm.tolist()) if used else (),
             cutoff_v=self.figure("cutoff") if cutoff_v is None else cutoff_v,
             pairs=tuple((p.resistance.si / scale, p.capacitance.si * scale) for p in self.polarisation),
         )

@@ -135,9 +135,10 @@ def _thevenin(library: Any, cell: CircuitCell) -> tuple[pybamm.BaseModel, pybamm
     """PyBaMM's Thevenin model with the circuit's figures at constant temperature, from the full cell at rest."""
     pairs = {"number of rc elements": len(cell.pairs)}
     hours = cell.capacity_c / 3600.0
+    series = cell.resistances_ohm or (cell.resistance_ohm,) * len(cell.soc)
     values = library.ParameterValues("ECM_Example")
     constant = {
-        "R0 [Ohm]": cell.resistance_ohm,
+        "R0 [Ohm]": lambda _temperature, _current, soc: library.Interpolant(np.array(cell.soc), np.array(series), soc),
         "Entropic change [V/K]": 0.0,
         "Open-circuit voltage [V]": lambda soc: library.Interpolant(np.array(cell.soc), np.array(cell.ocv_v), soc),
     }

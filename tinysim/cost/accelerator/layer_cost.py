@@ -198,7 +198,7 @@ def _price(machine: Machine, work: Work) -> LayerCost:
     moved = {name: best(kept[2][name], other[2][name]) for name in kept[2]}
     op_cycles = np.where(engine < 0, np.nan, best(kept[0], other[0]) + setup)
     fetched, read = best(kept[3], other[3]), best(kept[4], other[4])
-    levels = _energy(machine, work, taken, unroll, homes, fetched, read, op_cycles)
+    levels = _energy(machine, work, taken, unroll, homes, fetched, read, compute, op_cycles)
     return LayerCost(
         engine=engine,
         compute_cycles=compute,
@@ -289,9 +289,10 @@ def _energy(
     homes: dict[str, Array],
     fetched: Array,
     read: Array,
+    compute: Array,
     op_cycles: Array,
 ) -> dict[str, Array]:
-    """Energy by level.
+    """Energy by level; `mac` is the engines', by their work and by the time that they compute.
 
     The multipliers of a kernel window switch together, used or not. The array reads each weight once per group of
     unrolled pixels and each input once per group of unrolled output channels from its buffer; stores are read and
@@ -309,7 +310,8 @@ def _energy(
     taps = work.extents[:, AXES.index("taps")]
     window = unroll[..., AXES.index("taps")]
     switched = macs * np.ceil(taps / window) * window / np.maximum(taps, 1)
-    levels = {"mac": switched * _at(machine.mac_energy_j, engine)}
+    busy = _at(machine.busy_power_w, engine) * compute / machine.clock_hz[..., None]
+    levels = {"mac": switched * _at(machine.mac_energy_j, engine) + busy}
     for i, memory in enumerate(machine.spec.memories):
         reading, writing = machine.read_energy_j[..., i, None], machine.write_energy_j[..., i, None]
         if memory.role == "buffer":

@@ -26,7 +26,7 @@ Array = npt.NDArray[Any]
 #: Axes of a field behind those of configurations: engines (and loop axes) or memories; none for the others.
 _ENGINE_FIELDS = (
     "utilization", "setup_cycles", "block_cycles", "step_cycles", "position_cycles", "output_cycles", "input_cycles",
-    "mac_energy_j",
+    "mac_energy_j", "busy_power_w",
 )  # fmt: skip
 _MEMORY_FIELDS = ("size_bytes", "bytes_per_cycle", "latency_cycles", "read_energy_j", "write_energy_j")
 _TAIL = {"unroll": 2} | dict.fromkeys(_ENGINE_FIELDS + _MEMORY_FIELDS, 1)
@@ -58,6 +58,8 @@ class Machine:
     """[..., E] cycles per input element"""
     mac_energy_j: Array
     """[..., E] energy of a multiply-accumulate; not a number if unknown"""
+    busy_power_w: Array
+    """[..., E] power while it computes [W]"""
     size_bytes: Array
     """[..., M] size of each memory"""
     bytes_per_cycle: Array
@@ -160,7 +162,8 @@ def machine_of(spec: Accelerator) -> Machine:
         position_cycles=np.array([_si(engine.position_cycles, 0.0) for engine in engines]),
         input_cycles=np.array([_si(engine.input_cycles, 0.0) for engine in engines]),
         output_cycles=np.array([_si(engine.output_cycles, 0.0) for engine in engines]),
-        mac_energy_j=np.array([_si(engine.mac_energy, nan) for engine in engines]),
+        mac_energy_j=np.array([_si(e.mac_energy, nan if e.busy_power is None else 0.0) for e in engines]),
+        busy_power_w=np.array([_si(engine.busy_power, 0.0) for engine in engines]),
         size_bytes=np.array([memory.size.si for memory in memories]),
         bytes_per_cycle=np.array([memory.bandwidth_bytes_per_s / spec.clock.si for memory in memories]),
         latency_cycles=np.array([_si(memory.read_latency, 0.0) for memory in memories]),

@@ -117,6 +117,8 @@ class Engine(Spec):
     """Memory whose ports feed activations to the array, if it is modelled."""
     mac_energy: Annotated[Figure, in_unit("J")] | None = None
     """Energy of one multiply-accumulate with its registers."""
+    busy_power: Annotated[Figure, in_unit("W")] | None = None
+    """Power while it computes, beside that of the whole while it waits."""
 
     @property
     def macs_per_cycle(self) -> int:

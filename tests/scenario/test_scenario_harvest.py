@@ -2,7 +2,6 @@
 
 import json
 import math
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -201,14 +200,13 @@ def test_the_vector_engine_costs_what_its_benchmarks_say() -> None:
 
 
 @pytest.mark.parametrize("name", ["batteryfree_msp430", "batteryfree_m33"])
-def test_a_week_at_one_hertz_takes_less_than_a_second(name: str) -> None:
+def test_a_week_at_one_hertz(name: str) -> None:
+    """How long it takes is measured in tests/benchmarks/test_harvest_speed.py."""
     path = Path(__file__).parents[2] / "examples" / "scenarios" / f"{name}.yaml"
     spec, _ = read_spec(HarvestScenario, path)
     feed, node = build_feed(spec.harvest, folder=path.parent, seed=0), build_node(spec, *build_workload(spec))
     assert feed.inputs.size == 7 * 86400
-    start = time.process_time()
     result = run_node(node, feed)
-    assert time.process_time() - start < 1.5  # the target is 1 s; a shared machine may take longer
     assert result.completed > 500
     assert 0.3 < result.completion_rate < 0.9
 
@@ -291,12 +289,31 @@ BAD = [
     ("10 mF", "100 uF", InfeasibleError, "line 3, storage.capacitance: task .* can never complete"),
     ("policy: static", "policy: hope", SpecError, "line 5, node.policy"),
     ("constant: 2 mW, duration: 10 min", "trace: t.csv", TraceError, r"t\.csv, row 2, power_w: -1e-06"),
+    ("constant: 2 mW,", "constant: 2 mW, charger: bq25504,", SpecError, "line 2, harvest: a charger needs a trace"),
+    (
+        "constant: 2 mW, duration: 10 min",
+        "trace: vi.csv, charger: bq2550",
+        SpecError,
+        "did you mean bq25504 or bq25570",
+    ),
+    ("constant: 2 mW, duration: 10 min", "trace: vi.csv, charger: teg-40x40", SpecError, "accepted: bq25504, bq25570"),
+    ("constant: 2 mW, duration: 10 min", "trace: w.csv, charger: bq25504", TraceError, "w.csv: .* not of power"),
+    (
+        "constant: 2 mW, duration: 10 min",
+        "irradiance: sun.csv, area: 1 cm**2, panel_efficiency: 20 %",
+        TraceError,
+        "sun.csv, row 1, irradiance_w_m2: 'dark' is no number",
+    ),
+    ("constant: 2 mW, duration: 10 min", "trace: none.csv", TraceError, "none.csv: cannot be read: No such file"),
 ]
 
 
 @pytest.mark.parametrize(("old", "new", "error", "message"), BAD, ids=[m for *_, m in BAD])
 def test_bad_input_says_where(tmp_path: Path, old: str, new: str, error: type[Exception], message: str) -> None:
     (tmp_path / "t.csv").write_text("time_s,power_uW\n0,5\n1,6\n2,-1\n", encoding="utf-8")
+    (tmp_path / "w.csv").write_text("time_s,power_mw\n0,5\n1,6\n", encoding="utf-8")
+    (tmp_path / "vi.csv").write_text("time_s,voltage_v,current_ma\n0,1.2,0.5\n1,1.2,0.5\n", encoding="utf-8")
+    (tmp_path / "sun.csv").write_text("time_s,irradiance_w_m2\n0,5\n1,dark\n", encoding="utf-8")
     path = tmp_path / "small.yaml"
     path.write_text(SMALL.replace(old, new), encoding="utf-8")
     with pytest.raises(error, match=message):
@@ -311,6 +328,18 @@ def test_irradiance_becomes_power(tmp_path: Path) -> None:
     run = harvest_run(path)
     assert run.feed.inputs.tolist() == pytest.approx([0.0, 100 * 25e-4 * 0.2 * 0.8])
     assert run.result.supply.ledger.harvested_j == pytest.approx(300 * 100 * 25e-4 * 0.2)
+
+
+def test_a_charger_books_what_it_loses(tmp_path: Path) -> None:
+    """0.6 mW at 1.2 V and 0.5 mA through a BQ25504: its table says 0.87 there."""
+    rows = "".join(f"{second},1.2,0.5\n" for second in range(60))
+    (tmp_path / "vi.csv").write_text("time_s,voltage_v,current_ma\n" + rows, encoding="utf-8")
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL.replace("constant: 2 mW, duration: 10 min", "trace: vi.csv, charger: bq25504"), "utf-8")
+    run = harvest_run(path)
+    assert run.feed.inputs == pytest.approx(np.full(60, 0.87 * 0.6e-3))
+    assert run.result.supply.ledger.harvested_j == pytest.approx(60 * 0.6e-3)
+    assert run.result.supply.ledger.converter_loss_j >= 60 * 0.13 * 0.6e-3 * (1 - 1e-9)
 
 
 def test_a_flickering_day_keeps_its_mean(tmp_path: Path) -> None:

@@ -91,6 +91,7 @@ def test_reading_converts_units(tmp_path):
     [
         ("time_s,power_W\n0,1\n1,\n2,1\n", {}, r"trace.csv, row 1, power_w: nan; accepted is a finite number"),
         ("time_s,power_W\n0,1\n1,-2\n", {}, r"row 1, power_w: -2; a harvest must not be negative"),
+        ("time_s,power_mw\n0,1\n1,-2\n", {}, r"row 1, power_w: -0.002; a harvest must not be negative"),
         ("time_s,power_W\n0,1\n2,1\n1,1\n", {}, r"row 2, time_s: 1 after 2; time must rise"),
         ("time_s,power_W\n0,1\n1,1\n9,1\n", {"max_gap_s": 2.0}, r"row 2, time_s: gap of 8 s after 1 s; at most 2 s"),
         ("time_s,power_W\n0,1\n1,3 mW\n", {}, r"row 1, power_W: '3 mW' is no number; a column has one unit"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinysim.errors import InfeasibleError, TinysimError, TraceError
+from tinysim.errors import InfeasibleError, SpecError, TinysimError, TraceError
 from tinysim.estimate.engine import estimate
 from tinysim.network.load import load_network
 from tinysim.scenario.harvest_spec import HarvestScenario, HarvestSource
@@ -22,7 +22,8 @@ from tinysim.scenario.tasks import Workload, from_engine, from_estimate, split
 from tinysim.supply.capacitors import Capacitor
 from tinysim.supply.feed import Feed
 from tinysim.supply.harvesters import constant_feed, markov_feed
-from tinysim.supply.traces import PowerTrace, VITrace, read_trace
+from tinysim.supply.presets import ChargerSpec, list_chargers, load_harvester
+from tinysim.supply.traces import PowerTrace, VITrace, read_irradiance, read_trace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,9 +116,10 @@ def build_feed(source: HarvestSource, *, folder: Path, seed: int) -> Feed:
         inputs = _daily(source, np.random.default_rng(seed))
         edges = np.arange(inputs.size + 1.0) * source.step
     else:
-        trace = _trace(source, folder)
-        feed = trace.feed()
+        feed = _trace(source, folder)
         inputs, edges = feed.inputs, feed.edges_s
+        gross = inputs if feed.gross is None else feed.gross
+        return Feed(edges, inputs * source.scale * source.efficiency, "power", gross * source.scale)
     gross = inputs * source.scale
     return Feed(edges, gross * source.efficiency, "power", gross)
 
@@ -138,33 +140,30 @@ def _daily(source: HarvestSource, rng: np.random.Generator) -> np.ndarray[Any, n
     return np.asarray(power * np.exp(walk - 0.5 * source.flicker**2))
 
 
-def _trace(source: HarvestSource, folder: Path) -> PowerTrace:
-    if source.trace is not None:
-        trace = read_trace(folder / source.trace, max_gap_s=source.max_gap)
-        trace = trace.power() if isinstance(trace, VITrace) else trace
-    else:
-        trace = _irradiance(source, folder)
-    if source.duration is None:
-        return trace
-    inside = trace.time_s - trace.time_s[0] < source.duration
-    return PowerTrace(trace.time_s[inside], trace.power_w[inside], trace.name)
+def _trace(source: HarvestSource, folder: Path) -> Feed:
+    """A recorded harvest: power as it is, voltage and current through the charger if there is one."""
+    if source.irradiance is not None:
+        time, irradiance = read_irradiance(folder / source.irradiance, max_gap_s=source.max_gap)
+        inside = _inside(time, source.duration)
+        watts = irradiance * (source.area or 0.0) * (source.panel_efficiency or 0.0)
+        return PowerTrace(time[inside], watts[inside], source.irradiance).feed()
+    trace = read_trace(folder / str(source.trace), max_gap_s=source.max_gap)
+    inside = _inside(trace.time_s, source.duration)
+    if isinstance(trace, PowerTrace):
+        if source.charger is not None:
+            raise TraceError(f"{trace.name}: harvest.charger needs columns of voltage and current, not of power")
+        return PowerTrace(trace.time_s[inside], trace.power_w[inside], trace.name).feed()
+    trace = VITrace(trace.time_s[inside], trace.voltage_v[inside], trace.current_a[inside], trace.name)
+    if source.charger is None:
+        return trace.power().feed()
+    chip = load_harvester(source.charger)
+    if not isinstance(chip, ChargerSpec):
+        raise SpecError(f"harvest.charger: {source.charger} is no charger; accepted: {', '.join(list_chargers())}")
+    return chip.charger().feed(trace)
 
 
-def _irradiance(source: HarvestSource, folder: Path) -> PowerTrace:
-    """P = irradiance x area x efficiency."""
-    import pandas as pd
-
-    file = folder / str(source.irradiance)
-    try:
-        frame = pd.read_csv(file, comment="#")
-    except (OSError, ValueError) as error:
-        raise TraceError(f"{file.name}: cannot be read as a CSV: {error}") from error
-    names = {"time_s", "irradiance_w_m2"}
-    if not names <= set(frame.columns):
-        raise TraceError(f"{file.name}: needs the columns {', '.join(sorted(names))}, has {', '.join(frame.columns)}")
-    area = (source.area or 0.0) * (source.panel_efficiency or 0.0)
-    values = pd.to_numeric(frame["irradiance_w_m2"], errors="coerce").to_numpy(float)
-    return PowerTrace(frame["time_s"].to_numpy(float), values * area, file.name, source.max_gap)
+def _inside(time_s: np.ndarray[Any, np.dtype[np.float64]], duration_s: float | None) -> Any:
+    return time_s - time_s[0] < (math.inf if duration_s is None else duration_s)
 
 
 def build_workload(scenario: HarvestScenario) -> tuple[Workload, Nvm]:

@@ -44,6 +44,8 @@ class HarvestSource(Spec):
     """Factor on the power."""
     efficiency: Annotated[float, quantity("1"), Field(gt=0, le=1)] = 1.0
     """Of the converter between harvester and capacitor."""
+    charger: str | None = None
+    """Boost charger of the library (`bq25504`, `bq25570`) behind a trace of voltage and current."""
     duration: Seconds | None = None
     """Length of the run; a trace's own by default."""
     step: Seconds = 1.0
@@ -59,6 +61,8 @@ class HarvestSource(Spec):
             raise ValueError(f"give one of {', '.join(kinds)}; given: {', '.join(given) or 'none'}")
         if self.trace is None and self.irradiance is None and self.duration is None:
             raise ValueError(f"{given[0]} needs a duration")
+        if self.charger is not None and self.trace is None:
+            raise ValueError("a charger needs a trace of voltage and current")
         if (self.irradiance is not None) != (self.area is not None and self.panel_efficiency is not None):
             raise ValueError("irradiance, area and panel_efficiency belong together")
         if (self.markov_on is not None) != (self.mean_on is not None and self.mean_off is not None):

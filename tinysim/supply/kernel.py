@@ -7,7 +7,6 @@ once by prefix sums.
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
@@ -116,13 +115,21 @@ class Kernel:
             path: list[float] = []
             stop = min(last, self.last)
             here = slice(n - self.first, stop - self.first)
-            factors = itertools.repeat(self.factor) if self.uniform else self.factors[here]
-            for value, (keep, gain) in zip(self.values[here], factors, strict=False):
-                y = keep * x + gain * (value - draw)
-                if y >= high or y <= low:
-                    break
-                x = x_max if y > x_max else y if y > 0.0 else 0.0
-                path.append(x)
+            if self.uniform:
+                keep, gain = self.factor
+                for value in self.values[here]:
+                    y = keep * x + gain * (value - draw)
+                    if y >= high or y <= low:
+                        break
+                    x = x_max if y > x_max else y if y > 0.0 else 0.0
+                    path.append(x)
+            else:
+                for value, (keep, gain) in zip(self.values[here], self.factors[here], strict=True):
+                    y = keep * x + gain * (value - draw)
+                    if y >= high or y <= low:
+                        break
+                    x = x_max if y > x_max else y if y > 0.0 else 0.0
+                    path.append(x)
             if path:
                 self.at_edge[n + 1 : n + 1 + len(path)] = path
                 n += len(path)

@@ -23,6 +23,7 @@ __all__ = [
     "ChargerSpec",
     "SolarSpec",
     "list_batteries",
+    "list_chargers",
     "list_harvesters",
     "load_battery",
     "load_harvester",
@@ -207,6 +208,11 @@ def list_batteries() -> list[str]:
 def list_harvesters() -> list[str]:
     """Names of the shipped harvesters and chargers."""
     return _names("harvesters")
+
+
+def list_chargers() -> list[str]:
+    """Names of the shipped boost chargers."""
+    return [name for name in list_harvesters() if isinstance(load_harvester(name), ChargerSpec)]
 
 
 @cache

@@ -18,7 +18,7 @@ from tinysim.supply.feed import Feed
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DiodeSurface", "PowerTrace", "VITrace", "interval_edges", "read_trace", "resampled"]
+__all__ = ["DiodeSurface", "PowerTrace", "VITrace", "interval_edges", "read_irradiance", "read_trace", "resampled"]
 
 Array = NDArray[np.float64]
 
@@ -180,21 +180,15 @@ def read_trace(
 ) -> PowerTrace | VITrace:
     """Read a CSV (or .csv.gz) trace with a time column and either power, or voltage and current.
 
-    A column names its unit after the last underscore or in brackets (`time_s`, `power_uW`, `current (mA)`); `units`
+    A column names its unit after the last underscore or in brackets (`time_s`, `power_uw`, `current (mA)`); `units`
     names it for columns that don't ("power": "mW"), `columns` maps other headings to time, power, voltage, current.
 
     Raises:
         TraceError: columns or units missing or given twice, or a row that is no harvest; row and field are named
             (rows count from 0 after the heading).
     """
-    import pandas as pd
-
     file = Path(path)
-    try:
-        with gzip.open(file, "rt") if file.suffix == ".gz" else file.open() as stream:
-            frame = pd.read_csv(stream, comment="#")
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise TraceError(f"{file.name}: cannot be read as a CSV trace: {error}") from error
+    frame = _table(file)
     found = _columns(frame, dict(columns or {}), dict(units or {}), file.name)
     time = found.pop("time", None)
     if time is None:
@@ -206,7 +200,36 @@ def read_trace(
     raise TraceError(f"{file.name}: found {sorted(found) or 'no quantity'}; accepted is power, or voltage and current")
 
 
+def read_irradiance(path: str | Path, *, max_gap_s: float | None = None) -> tuple[Array, Array]:
+    """Read a CSV with the columns `time_s` and `irradiance_w_m2` [W/m2].
+
+    Raises:
+        TraceError: a column is missing, or a row is no harvest; row and field are named.
+    """
+    file = Path(path)
+    frame, names = _table(file), ("time_s", "irradiance_w_m2")
+    if not set(names) <= set(frame.columns):
+        raise TraceError(f"{file.name}: needs the columns {', '.join(names)}, has {', '.join(map(str, frame.columns))}")
+    time, values = (_numbers(frame[name], 1.0, file.name, name) for name in names)
+    time, values = _checked(time, {"irradiance_w_m2": values}, where=file.name, max_gap_s=max_gap_s)
+    return time, values
+
+
+def _table(file: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        with gzip.open(file, "rt") if file.suffix == ".gz" else file.open() as stream:
+            return pd.read_csv(stream, comment="#")
+    except OSError as error:
+        raise TraceError(f"{file}: cannot be read: {error.strerror or error}") from error
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise TraceError(f"{file.name}: cannot be read as a CSV trace: {' '.join(str(error).split())}") from error
+
+
 _SI = {"time": "s", "power": "W", "voltage": "V", "current": "A"}
+#: Units as they stand in lower-case headings such as `power_mw`; a small m is milli.
+_LOWER = {prefix + unit.lower(): prefix + unit for unit in "WVA" for prefix in ("", "m", "u", "n", "p")}
 
 
 def _columns(frame: pd.DataFrame, aliases: dict[str, str], units: dict[str, str], where: str) -> dict[str, Array]:
@@ -228,6 +251,7 @@ def _columns(frame: pd.DataFrame, aliases: dict[str, str], units: dict[str, str]
                 f"{where}, column {heading!r}: mixed units, {unit!r} in the heading and {given!r} asked for"
             )
         unit = unit or given or ""
+        unit = _LOWER.get(unit, unit)
         if not unit:
             raise TraceError(f"{where}, column {heading!r}: no unit; write it in the heading or pass units=")
         if quantity in found:

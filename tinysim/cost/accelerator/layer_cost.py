@@ -323,7 +323,8 @@ def _energy(
             out = np.where(here, work.out_bytes, 0.0)
             size = np.where(homes["weights"] == i, fetched, 0.0) + np.where(here, read, 0.0)
             levels[memory.name] = size * reading + out * writing
-    levels["active"] = machine.active_power_w[..., None] * op_cycles / machine.clock_hz[..., None]
+    per_cycle = machine.active_power_w / machine.clock_hz + machine.cycle_energy_j
+    levels["active"] = per_cycle[..., None] * op_cycles
     return levels
 
 

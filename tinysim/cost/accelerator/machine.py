@@ -76,6 +76,8 @@ class Machine:
     """time per inference outside the operators"""
     active_power_w: Array
     """power while it runs that does not depend on the work; not a number if unknown"""
+    cycle_energy_j: Array
+    """energy of a cycle whatever it computes"""
 
     def vary(self, **changes: npt.ArrayLike) -> Machine:
         """The machine with some numbers replaced; leading axes are configurations.
@@ -172,4 +174,5 @@ def machine_of(spec: Accelerator) -> Machine:
         weight_ratio=np.array(_si(spec.decoder_ratio, 1.0)),
         start_s=np.array(_si(spec.start_time, 0.0)),
         active_power_w=np.array(_si(spec.active_power, nan)),
+        cycle_energy_j=np.array(_si(spec.cycle_energy, 0.0)),
     )

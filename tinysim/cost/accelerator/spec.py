@@ -233,6 +233,8 @@ class Accelerator(Spec):
     """Clocks and supplies, rising; between them the supply is interpolated. Its energies hold at its own clock."""
     active_power: Annotated[Figure, in_unit("W")] | None = None
     """Power while it runs that does not depend on what it computes."""
+    cycle_energy: Annotated[Figure, in_unit("J")] | None = None
+    """Energy of each cycle whatever it computes: clock tree and control."""
     driver: Annotated[Figure, in_unit("cycle")] | None = None
     """Cycles that a core spends to start a run of operators, where the engines' set-up does not contain them."""
     shared_memory: bool = True

@@ -123,10 +123,20 @@ def arrivals(
         busy_until_s <= arrival[0] and bool(((arrival[1:] - arrival[:-1]) >= duration.max()).all())
     ):
         return arrival, arrival, path
-    work = duration[path]
-    before = np.cumsum(work) - work
+    work = _of(duration, path)
+    before = _sums(work, path.size) - work
     start = np.maximum.accumulate(np.maximum(arrival, busy_until_s) - before) + before
     return arrival, np.maximum(start, arrival), path
+
+
+def _of(table: Array, path: Ints) -> Array | np.float64:
+    """Entry of each path taken; the only one if there is one path."""
+    return table[0] if table.size == 1 else table[path]
+
+
+def _sums(values: Array | np.float64, count: int) -> Array:
+    """Running sums; of `count` equal values if one is given."""
+    return np.asarray(values * np.arange(1.0, count + 1.0) if np.ndim(values) == 0 else np.cumsum(values))
 
 
 def _scan(a: Array, c: Array, z0: float) -> Array:
@@ -211,7 +221,7 @@ class _Stepper:
             end = min(begin + span, horizon_s)
             arrival, start, path = arrivals(self.plan, begin, end, self.rngs, self.now)
             begin = end
-            done = start + self.tables.duration_s[path]
+            done = start + _of(self.tables.duration_s, path)
             if done.size and done[-1] > horizon_s:  # whatever is not finished at the horizon is left out
                 fits = done <= horizon_s
                 arrival, start, done, path = arrival[fits], start[fits], done[fits], path[fits]
@@ -256,15 +266,17 @@ class _Stepper:
         ends = np.empty((self.rate.size, path.size))
         past_s = done - self.now
         for m, rate in enumerate(self.rate):
-            add, calm, z = self.tables.add[m][path], float(self.tables.asleep[m]), self.state.modes[m]
+            add, calm, z = _of(self.tables.add[m], path), float(self.tables.asleep[m]), self.state.modes[m]
             if rate == 0.0:
-                ends[m] = z + calm * past_s + np.cumsum(add)
+                ends[m] = z + calm * past_s + _sums(add, path.size)
             elif rate * past_s[-1] < 600.0:
                 grown = np.exp(rate * past_s)
                 ends[m] = calm + (z - calm + np.cumsum(add * grown)) / grown
             else:
                 gap = np.append(start[0] - self.now, start[1:] - done[:-1])
-                ends[m] = calm + _scan(np.exp(-rate * gap) * self.tables.keep[m][path], add, z - calm)
+                ends[m] = calm + _scan(
+                    np.exp(-rate * gap) * self.tables.keep[m][path], np.broadcast_to(add, path.size), z - calm
+                )
         return ends
 
     def _take(self, window: _Window, count: int) -> None:

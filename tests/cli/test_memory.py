@@ -86,7 +86,8 @@ def test_does_not_fit_names_memory_need_have_and_three_ways_out():
     message = str(error.value)
     assert "the arena needs 1,405,952 B of axi-sram, which has 524,288 B" in message
     assert "model and code needs" in message
-    named = message.split("ways out: ")[1]
+    named, of_flash = message.split("ways out: ")[1].split("; for the flash ")
+    assert len(of_flash.split("), ")) == 3
     assert len(named.split("), ")) == 3
     assert "2 x 2 patches through the first 13 operators (468,704 B, +" in named
 

@@ -18,6 +18,12 @@ __all__ = ["command"]
 @click.option("--runtime", "-r", help="Runtime of the board; its first one by default.")
 @click.option("--clock", type=Quantity("Hz"), help='Core clock, e.g. "80 MHz"; the board\'s by default.')
 @click.option("--weights-in", help="Memory that holds the weights, by name.")
+@click.option(
+    "--placement",
+    type=click.Choice(["runtime", "fastest"]),
+    default="runtime",
+    help="Who places: the tools, or a search.",
+)
 @click.option("--activations-in", help="Memory that holds the arena, by name.")
 @click.option("--code-in", help="Memory that holds the code, by name.")
 @click.option("--supply", type=Quantity("V"), help='Supply voltage, e.g. "3.0 V"; the board\'s by default.')
@@ -38,6 +44,7 @@ def command(
     runtime: str | None,
     clock: float | None,
     weights_in: str | None,
+    placement: str,
     activations_in: str | None,
     code_in: str | None,
     supply: float | None,
@@ -75,6 +82,7 @@ def command(
         clock_hz=clock,
         weights_in=weights_in,
         activations_in=activations_in,
+        placement=placement,
         code_in=code_in,
         supply_v=supply,
         regulator=regulator,

@@ -16,6 +16,12 @@ __all__ = ["command"]
 @click.argument("model")
 @click.option("--device", "-d", required=True, help="Name of a board, or a YAML file.")
 @click.option("--runtime", "-r", help="Runtime of the board; its first one by default.")
+@click.option(
+    "--placement",
+    type=click.Choice(["runtime", "fastest"]),
+    default="runtime",
+    help="Who places: the tools, or a search.",
+)
 @click.option("--activations-in", help="Memory that holds the arena, by name.")
 @click.option("--weights-in", help="Memory that holds the weights, by name.")
 @click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Write the picture as SVG.")
@@ -25,6 +31,7 @@ def command(
     model: str,
     device: str,
     runtime: str | None,
+    placement: str,
     activations_in: str | None,
     weights_in: str | None,
     svg: Path | None,
@@ -41,12 +48,13 @@ def command(
       tinysim memory vww -d nucleo-l4r5zi -r tflm-cmsis-nn --svg arena.svg --html arena.html
     """
     from tinysim.deploy.deployment import deploy
-    from tinysim.deploy.fit import misfits, remedies
+    from tinysim.deploy.fit import misfits, remedies, speedups
     from tinysim.network.load import load_network
     from tinysim.report.memory import arena_page, arena_svg, print_memory
 
     network = load_network(model)
-    deployment = deploy(network, device, runtime, activations_in=activations_in, weights_in=weights_in)
+    where = {"activations_in": activations_in, "weights_in": weights_in}
+    deployment = deploy(network, device, runtime, placement=placement, **where)
     ways = sorted(
         remedies(deployment), key=lambda way: (way.changes_result, way.extra_latency_s is None, way.peak_bytes)
     )
@@ -66,9 +74,10 @@ def command(
                 "misfits": list(misfits(deployment)),
                 "buffers": deployment.arena.to_frame().to_dict(orient="records"),
                 "suggestions": [asdict(way) for way in ways],
+                "faster": [asdict(way) for way in speedups(deployment)],
             }
         )
     else:
-        print_memory(deployment, ways)
+        print_memory(deployment, ways, list(speedups(deployment)))
         for sentence in misfits(deployment):
             click.echo(f"does not fit: {sentence}")

@@ -16,7 +16,7 @@ from tinysim.deploy.memory import ArenaPlan, plan_arena
 from tinysim.deploy.offload.options import OffloadOptions
 from tinysim.deploy.policy import arena_policy
 from tinysim.deploy.target import Spread, Target, precision_of, resolve_target
-from tinysim.errors import DoesNotFit
+from tinysim.errors import DoesNotFit, SpecError
 from tinysim.network.graph import Network
 from tinysim.network.kinds import FAMILY
 from tinysim.network.load import load_network
@@ -94,19 +94,23 @@ class Deployment:
         Raises:
             DoesNotFit: the message names memory, need, have and the three cheapest ways out.
         """
-        from tinysim.deploy.fit import misfits, ways_out  # the search is only needed where something does not fit
+        from tinysim.deploy import fit  # the search is only needed where something does not fit
 
-        wrong = misfits(self)
+        wrong = fit.misfits(self)
         if wrong:
-            ways = ", ".join(map(str, ways_out(self)))
+            arena, flash = fit.too_small(self)
+            ways = [", ".join(map(str, fit.ways_out(self)))] if arena else []
+            ways += ["for the flash " + ", ".join(map(str, fit.flash_ways_out(self)))] if flash else []
             what = f"{self.network.name} on {self.target.device.name}: {'; '.join(wrong)}"
-            raise DoesNotFit(f"{what}; ways out: {ways}" if ways else what)
+            raise DoesNotFit(f"{what}; ways out: {'; '.join(ways)}")
 
 
 def deploy(
     network: Network,
     device: str | Device | Target,
     runtime: str | None = None,
+    *,
+    placement: str = "runtime",
     **options: Any,
 ) -> Deployment:
     """Place a network on a device.
@@ -115,6 +119,8 @@ def deploy(
         network: what runs.
         device: name, path, `Device`, or a resolved `Target`.
         runtime: name of a runtime of the device; its first one if None.
+        placement: `runtime`: as the runtime's tools place things, what does not fit moved on; `fastest`: arena, code
+            and each operator's weights in the memories of the board where they wait least.
         **options: fields of `Options` (clock_hz, weights_in, supply_v, ...) and of `OffloadOptions` (offload,
             accelerator_model, memory_mode, ...).
 
@@ -131,13 +137,31 @@ def deploy(
     table = network.table()
     priced = priced_rows(table, target)
     arena, flash = plan_arena(network, arena_policy(target)), flash_use(network, target.runtime)
-    layout = runtime_layout(network, arena, flash, target)
+    layout = _placed(placement, network, table, priced, arena, flash, target)
     planned = None
     if target.device.accelerator is not None or accelerator.asked:
         from tinysim.deploy.offload.plan import plan_offload  # most boards never need it
 
         planned = plan_offload(network, table, target, priced, accelerator, outside=layout.outside)
     return Deployment(network, target, table, priced, arena, flash, layout, offload=planned)
+
+
+def _placed(
+    placement: str,
+    network: Network,
+    table: LayerTable,
+    priced: NDArray[np.bool_],
+    arena: ArenaPlan,
+    flash: FlashUse,
+    target: Target,
+) -> Layout:
+    if placement == "runtime":
+        return runtime_layout(network, arena, flash, target)
+    if placement != "fastest":
+        raise SpecError(f"placement {placement!r}; accepted: runtime, fastest")
+    from tinysim.deploy.place import fastest_layout  # most deployments don't search
+
+    return fastest_layout(network, table, priced, arena, flash, target)
 
 
 def runtime_network(network: Network, runtime: Runtime) -> Network:

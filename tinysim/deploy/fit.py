@@ -2,50 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from tinysim.deploy.costs import layer_costs
+from tinysim.deploy.flash import flash_use
+from tinysim.deploy.layout import holders, room, stores
 from tinysim.deploy.memory import MemoryPolicy, MemorySchedule, cheapest_schedule, memory_schedules, plan_arena
 from tinysim.deploy.memory.in_place import IN_PLACE_RULES
+from tinysim.deploy.place import fastest_layout
 from tinysim.deploy.policy import arena_policy
-from tinysim.deploy.target import Target, resolve_target
+from tinysim.deploy.target import Target, is_timed, precision_of, resolve_target
 from tinysim.errors import InputError, NetworkError, UnsupportedOperator
 from tinysim.network.graph import Network
 from tinysim.network.load import load_network
-from tinysim.network.transforms.scale import scale_resolution
+from tinysim.network.transforms.quantize import quantize
+from tinysim.network.transforms.scale import scale_resolution, scale_width
 from tinysim.quantities import parse_quantity
 
 if TYPE_CHECKING:
     from tinysim.deploy.deployment import Deployment
     from tinysim.device.spec import Device, Memory
 
-__all__ = ["Remedy", "fit_memory", "misfits", "remedies", "ways_out"]
+__all__ = [
+    "Remedy",
+    "fit_memory",
+    "flash_remedies",
+    "flash_ways_out",
+    "misfits",
+    "remedies",
+    "speedups",
+    "too_small",
+    "ways_out",
+]
 
 #: shares of the input's height and width that are tried
 _RESOLUTIONS = (0.75, 0.5)
+#: shares of the channels that are tried
+_WIDTHS = (0.75, 0.5, 0.35, 0.25)
 _IN_PLACE = frozenset({"view", "elementwise", "depthwise", "pool"})
 
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """A way to need less of the arena's memory."""
+    """A way to need less of a memory, or less time."""
 
     what: str
     peak_bytes: int
-    """arena with it, 0 if the arena moves to another memory"""
+    """arena (or model and code) with it, 0 if it moves to another memory"""
     extra_latency_s: float | None
-    """time that an inference takes more; None if it cannot be priced"""
+    """time that an inference takes more, below 0 if it gains; None if it cannot be priced"""
     price: str
     """what else it takes"""
     changes_result: bool = False
     """whether the network's accuracy changes"""
 
     def __str__(self) -> str:
-        size = f"{self.peak_bytes:,} B" if self.peak_bytes else "the whole arena"
+        size = f"{self.peak_bytes:,} B" if self.peak_bytes else "all of it"
         time = ", time unknown" if self.extra_latency_s is None else f", {self.extra_latency_s * 1e3:+.3g} ms"
         return f"{self.what} ({size}{time})"
 
@@ -66,11 +83,24 @@ def misfits(deployment: Deployment) -> tuple[str, ...]:
     )
 
 
+def too_small(deployment: Deployment) -> tuple[bool, bool]:
+    """Whether a memory is too small for the arena, and whether one is for model or code."""
+    wrong = misfits(deployment)
+    arena = any(text.startswith("the arena") for text in wrong)
+    return arena, any(not text.startswith("the arena") for text in wrong)
+
+
 def ways_out(deployment: Deployment, *, count: int = 3) -> tuple[Remedy, ...]:
     """The cheapest remedies after which the arena fits, results unchanged first; the smallest if none suffices."""
-    memory = deployment.target.placement.activations
-    limit = memory.size.si if memory.size.known else float("inf")
-    known = list(remedies(deployment))
+    return _cheapest(list(remedies(deployment)), room(deployment.target.placement.activations), count)
+
+
+def flash_ways_out(deployment: Deployment, *, count: int = 3) -> tuple[Remedy, ...]:
+    """The same for model and code in their memory."""
+    return _cheapest(list(flash_remedies(deployment)), room(deployment.target.placement.weights), count)
+
+
+def _cheapest(known: list[Remedy], limit: float, count: int) -> tuple[Remedy, ...]:
     fitting = [r for r in known if r.peak_bytes <= limit]
     if not fitting:
         return tuple(sorted(known, key=lambda r: r.peak_bytes)[:count])
@@ -86,11 +116,13 @@ def remedies(deployment: Deployment) -> Iterator[Remedy]:
     network, policy = deployment.network, deployment.arena.policy
     have = deployment.arena.peak_bytes
     latency = _latencies(deployment.network, deployment.target)
-    memory = deployment.target.placement.activations
-    limit = memory.size.si if memory.size.known else float("inf")
+    limit = room(deployment.target.placement.activations)
+    # an arena that fits again no longer waits for the memory it moved to
+    gain = _stalls_of_moving(deployment, latency)
     for schedule in _best_of_each_kind(network, policy, limit):
         if schedule.peak_bytes < have:
             extra = _repeated(schedule, network, latency)
+            extra = None if extra is None else extra - gain * (schedule.peak_bytes <= limit)
             price = "none at run time" if schedule.kind == "reordered" else "kernels that work on parts of tensors"
             yield Remedy(schedule.detail, schedule.peak_bytes, extra, price)
     better = (
@@ -101,8 +133,8 @@ def remedies(deployment: Deployment) -> Iterator[Remedy]:
     for what, other, price in better:
         peak = plan_arena(network, other).peak_bytes
         if peak < have:
-            yield Remedy(what, peak, 0.0, price)
-    yield from _other_memories(deployment, latency)
+            yield Remedy(what, peak, 0.0 - gain * (peak <= limit), price)
+    yield from _other_memories(deployment, latency, "activations", have)
     yield from _smaller_inputs(deployment, latency)
 
 
@@ -121,26 +153,66 @@ def _best_of_each_kind(network: Network, policy: MemoryPolicy, limit: float) -> 
     return list(chosen.values())
 
 
-def _other_memories(deployment: Deployment, latency: np.ndarray | None) -> Iterator[Remedy]:
+def _stalls_of_moving(deployment: Deployment, latency: np.ndarray | None) -> float:
+    """Time that the deployment takes more than with everything where the linker script puts it [s]."""
+    if latency is None or deployment.offload is not None:
+        return 0.0
+    return max(0.0, float(deployment.costs.latency_s.sum() - latency.sum()))
+
+
+def flash_remedies(deployment: Deployment) -> Iterator[Remedy]:
+    """Everything that lowers the model's memory: another store, 8-bit weights, fewer channels."""
+    network, target, flash = deployment.network, deployment.target, deployment.flash
+    latency = _latencies(network, target)
+    yield from _other_memories(deployment, latency, "weights", flash.model_bytes)
+    smaller: list[tuple[str, Callable[[], Network]]] = [
+        (f"{share:.0%} of the channels", partial(scale_width, network, share)) for share in _WIDTHS
+    ]
+    if precision_of(deployment.table) == "float32":
+        smaller.insert(0, ("8-bit weights and activations", partial(quantize, network, "int8")))
+    for what, make in smaller:
+        try:
+            other = make()
+        except NetworkError:
+            continue  # an operator that has no such variant: no remedy
+        use = flash_use(other, target.runtime)
+        there = _latencies(other, target)
+        extra = None if there is None or latency is None else float(there.sum() - latency.sum())
+        size = use.model_bytes if use.total_bytes is None else use.total_bytes
+        yield Remedy(what, size, extra, "accuracy, not predicted", True)
+
+
+def speedups(deployment: Deployment) -> Iterator[Remedy]:
+    """Placements that cost RAM and save time: code and weights in the memories where they wait least."""
+    if deployment.offload is not None:
+        return
+    arena, flash, target, table = deployment.arena, deployment.flash, deployment.target, deployment.table
+    found = fastest_layout(deployment.network, table, deployment.priced, arena, flash, target)
+    there = layer_costs(table, target, deployment.priced, layout=found)
+    gain = float(deployment.costs.latency_s.sum() - there.latency_s.sum())
+    if gain > 0:
+        told = [text for text in found.moved if text not in deployment.layout.moved]
+        yield Remedy("; ".join(told[:-1]), 0, -gain, "a copy at start, and that memory")
+
+
+def _other_memories(
+    deployment: Deployment, latency: np.ndarray | None, what: Literal["activations", "weights"], need: int
+) -> Iterator[Remedy]:
     target = deployment.target
     place = target.placement
-    for memory in target.device.memories:
-        roomy = memory.size.known and memory.size.si >= deployment.arena.peak_bytes
-        if "activations" not in memory.holds or memory.name == place.activations.name or not roomy:
+    own: Memory = getattr(place, what)
+    for memory in stores(target) if what == "weights" else holders(target, what, own):
+        if room(memory) < need:
             continue
+        where = {"code_in": place.code.name, "weights_in": place.weights.name, "activations_in": place.activations.name}
         moved = resolve_target(
-            target.device,
-            target.runtime.name,
-            clock_hz=target.clock_hz,
-            code_in=place.code.name,
-            weights_in=place.weights.name,
-            activations_in=memory.name,
+            target.device, target.runtime.name, clock_hz=target.clock_hz, **(where | {f"{what}_in": memory.name})
         )
         there = _latencies(deployment.network, moved)
-        timed = not memory.external or bool(memory.wait_states) or memory.read_latency is not None
+        timed = is_timed(memory)
         extra = None if there is None or latency is None or not timed else float(there.sum() - latency.sum())
         price = "none" if timed else f"stalls of {memory.name}, whose latency the board's description lacks"
-        yield Remedy(f"activations in {memory.name}", 0, extra, price)
+        yield Remedy(f"{what} in {memory.name}", 0, extra, price)
 
 
 def _smaller_inputs(deployment: Deployment, latency: np.ndarray | None) -> Iterator[Remedy]:

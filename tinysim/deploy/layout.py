@@ -21,7 +21,7 @@ from tinysim.deploy.target import Placement, Target, is_timed, path_to
 from tinysim.device.spec import Memory
 from tinysim.network.graph import Network
 
-__all__ = ["Layout", "Pool", "holders", "move_limits", "room", "runtime_layout", "single_layout"]
+__all__ = ["Layout", "Pool", "holders", "move_limits", "room", "runtime_layout", "single_layout", "stores"]
 
 Floats = NDArray[np.float64]
 _KEEPS_WITHOUT_POWER = frozenset({"flash", "mram", "fram", "rom"})
@@ -119,7 +119,7 @@ def move_limits(target: Target) -> tuple[float, float]:
     flash = room(place.weights) if options.weights_in is None else float("inf")
     return (
         arena if holders(target, "activations", place.activations) else float("inf"),
-        flash if _external_stores(target) else float("inf"),
+        flash if stores(target) else float("inf"),
     )
 
 
@@ -179,13 +179,14 @@ def _pooled(layout: Layout, network: Network, arena: ArenaPlan, memories: Sequen
     )
 
 
-def _external_stores(target: Target) -> list[Memory]:
+def stores(target: Target) -> list[Memory]:
+    """Other memories of known size that keep weights without power."""
     others = holders(target, "weights", target.placement.weights)
     return [m for m in others if m.kind in _KEEPS_WITHOUT_POWER]
 
 
 def _executed_in_place(layout: Layout, model_bytes: int, target: Target) -> Layout:
-    store = next((m for m in _external_stores(target) if room(m) >= model_bytes), None)
+    store = next((m for m in stores(target) if room(m) >= model_bytes), None)
     if store is None:
         return layout
     near = target.placement.weights

@@ -256,7 +256,9 @@ def _totals(deployment: Deployment) -> list[tuple[str, str]]:
     ]
 
 
-def print_memory(deployment: Deployment, ways: Sequence[Remedy], *, rows: int = 16) -> None:
+def print_memory(
+    deployment: Deployment, ways: Sequence[Remedy], faster: Sequence[Remedy] = (), *, rows: int = 16
+) -> None:
     """Print totals, the arena as a map of characters, and suggestions.
 
     rows: height of the map [lines].
@@ -275,6 +277,10 @@ def print_memory(deployment: Deployment, ways: Sequence[Remedy], *, rows: int = 
         table.add_row(way.what, f"{way.peak_bytes:,}" if way.peak_bytes else "moved", _time(way), way.price)
     if ways:
         out.print(table)
+    for way in faster:
+        out.print(f"\nto be faster: {way.what} ({_time(way)}; it takes {way.price})", highlight=False)
+    for note in deployment.layout.moved:
+        out.print(f"[cyan]note:[/] {note}", highlight=False)
 
 
 def _map(deployment: Deployment, rows: int, width: int) -> list[Text]:

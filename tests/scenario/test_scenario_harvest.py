@@ -292,9 +292,9 @@ BAD = [
     ("constant: 2 mW,", "constant: 2 mW, charger: bq25504,", SpecError, "line 2, harvest: a charger needs a trace"),
     (
         "constant: 2 mW, duration: 10 min",
-        "trace: vi.csv, charger: bq2550",
+        "trace: vi.csv, charger: bq25505",
         SpecError,
-        "did you mean bq25504 or bq25570",
+        "did you mean bq255",
     ),
     ("constant: 2 mW, duration: 10 min", "trace: vi.csv, charger: teg-40x40", SpecError, "accepted: bq25504, bq25570"),
     ("constant: 2 mW, duration: 10 min", "trace: w.csv, charger: bq25504", TraceError, "w.csv: .* not of power"),

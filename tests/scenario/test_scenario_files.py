@@ -74,6 +74,12 @@ def test_the_sleep_state_is_the_cheapest_that_keeps_enough() -> None:
     assert build_plan(spec_of(("every: 1 s", "every: 10 s"))).asleep[0][0] == "sleep (deep)"
     kept = spec_of(("every: 1 s", "every: 10 s"), ("  clock: 64 MHz", "  clock: 64 MHz\n  keep: 32 KiB"))
     assert build_plan(kept).asleep[0][0] == "sleep (light)"
+    # Shutdown draws 33 nA and starts from reset in a time that the board does not state: Stop 2 keeps its memory
+    states = BASE[BASE.index("  sleep:") : BASE.index("activities:")]
+    board = (("  run: 4 mA\n  clock: 64 MHz\n", "  device: nucleo-l4r5zi\n"), (states, ""))
+    assert build_plan(spec_of(*board)).asleep[0][0] == "sleep (stop2)"
+    asked = (*board, ("device: nucleo-l4r5zi", "device: nucleo-l4r5zi\n  use: shutdown"))
+    assert build_plan(spec_of(*asked)).asleep[0][0] == "sleep (shutdown)"
     with pytest.raises(InfeasibleError, match=r"mcu\.keep: 131072 bytes"):
         build_plan(spec_of(("  clock: 64 MHz", "  clock: 64 MHz\n  keep: 128 KiB")))
 

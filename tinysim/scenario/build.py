@@ -180,6 +180,8 @@ def _sleep_state(scenario: Scenario, mcu: _Mcu, gap_s: float) -> SleepState:
             f"mcu.keep: {keep} bytes must survive sleep, and {scenario.mcu.use} keeps at most {largest}; "
             f"states: {', '.join(names)}"
         )
+    # a reset that takes nobody knows how long is no way to sleep, unless it is the only one or was asked for
+    fit = [s for s in fit if s.retained != 0 or s.wake] or fit
     return min(
         fit, key=lambda s: s.current * gap_s + sum(p.current_a * p.duration_s for p in _wake_phases(scenario, mcu, s))
     )

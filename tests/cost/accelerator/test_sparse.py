@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import stacked
 
@@ -32,6 +32,7 @@ def test_waiting_for_the_slowest_lane_against_draws(steps, density, lanes):
     assert draws <= bound <= draws * 1.1
 
 
+@settings(max_examples=40, deadline=None)
 @given(SHARE, SHARE, SHARE)
 def test_more_zeros_are_never_slower_nor_beat_the_work_left(a, b, activations):
     low, high = sorted((a, b))

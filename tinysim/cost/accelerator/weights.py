@@ -63,16 +63,19 @@ def rice_coded_bytes(values: npt.ArrayLike) -> int:
     >>> rice_coded_bytes(np.zeros(1024, dtype=np.int8)), rice_coded_bytes(np.arange(-128, 128))
     (16, 272)
     """
-    v = np.asarray(values).reshape(-1).astype(np.int64)
+    v = np.asarray(values).reshape(-1)
     if not v.size:
         return 0
-    plain = golomb_rice_bits(np.bincount(_folded(v)))
-    others = np.flatnonzero(v)
-    runs = np.diff(np.concatenate([[-1], others, [v.size]])) - 1
-    in_runs = golomb_rice_bits(np.bincount(_long_runs(runs)))
-    # Without zeros the other values move down by one.
-    rest = golomb_rice_bits(np.bincount(_folded(v[others]) - 1)) if others.size else 0.0
-    return int(-(-min(plain, rest + in_runs) // (8 * _LINE_BYTES)) * _LINE_BYTES)
+    number, often = np.unique(v, return_counts=True)
+    folded = _folded(number.astype(np.int64))
+    counts = np.bincount(folded, weights=often)
+    bits = golomb_rice_bits(counts)
+    # A run costs a bit or more per value that is not zero, and saves at most a byte per zero.
+    if counts[0] > v.size / 16:
+        others = np.flatnonzero(v)
+        runs = np.diff(np.concatenate([[-1], others, [v.size]])) - 1
+        bits = min(bits, golomb_rice_bits(counts[1:]) + golomb_rice_bits(np.bincount(_long_runs(runs))))
+    return int(-(-bits // (8 * _LINE_BYTES)) * _LINE_BYTES)
 
 
 def _long_runs(runs: Array, longest: int = 255) -> Array:

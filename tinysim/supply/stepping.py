@@ -55,6 +55,10 @@ class Outcome(NamedTuple):
 Policy = Generator[Demand, Outcome, None]
 
 
+#: Boltzmann's constant times 300 K: a voltage that holds less is noise.
+_THERMAL_J = 1.380649e-23 * 300.0
+
+
 @dataclass(frozen=True, slots=True)
 class EnergyLedger:
     """Where the energy of a run went, in joules: harvested = used + converter loss + leakage + clipped + stored."""
@@ -73,12 +77,12 @@ class EnergyLedger:
         return math.fsum((self.harvested_j, *(-e for e in spent)))
 
     def check(self, start_j: float) -> EnergyLedger:
-        """The ledger itself if it closes to 1e-9 of the energy that was there.
+        """The ledger itself if it closes to 1e-9 of the energy that was there (or of kT, where there was less).
 
         Raises:
             ArithmeticError: it does not close, which would be a defect of tinysim.
         """
-        scale = self.harvested_j + start_j
+        scale = max(self.harvested_j + start_j, _THERMAL_J)
         if not abs(self.residual_j) <= 1e-9 * scale:
             raise ArithmeticError(f"energy ledger open by {self.residual_j:g} J of {scale:g} J: {self}")
         return self

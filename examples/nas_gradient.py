@@ -17,7 +17,7 @@ from tinysim.network.table import COLUMNS, LayerTable
 
 BOARD, RUNTIME = "nucleo-l4r5zi", "tflm-cmsis-nn"
 SIZE, CLASSES, WIDEST, KERNELS = 16, 6, 24, (1, 3)
-LATENCY_S, SRAM_BYTES, STEPS = 0.015, 10 * 1024, 160
+LATENCY_S, SRAM_BYTES, STEPS = 0.015, 10 * 1024, 110
 
 torch.manual_seed(0)
 model = ts.CostModel(BOARD, RUNTIME)
@@ -67,11 +67,11 @@ def batch(size: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 net = Searched()
-optimizer = torch.optim.Adam(net.parameters(), lr=0.02)
+optimizer = torch.optim.Adam(net.parameters(), lr=0.03)
 before = [float(value.detach()) for value in net.cost()]
 for step in range(STEPS):
     net.temperature = 0.02 ** (step / STEPS)
-    x, labels = batch(32)
+    x, labels = batch(24)
     latency, memory = net.cost()
     over = torch.relu(latency / LATENCY_S - 1) + torch.relu(memory / SRAM_BYTES - 1)
     loss = cross_entropy(net(x), labels) + over
@@ -81,7 +81,7 @@ for step in range(STEPS):
 
 with torch.no_grad():
     after = [float(value) for value in net.cost()]
-    x, labels = batch(512)
+    x, labels = batch(256)
     accuracy = float((net(x).argmax(dim=1) == labels).float().mean())
 channels = [1, *(max(1, round(float(channels_kept(torch.sigmoid(gate.detach()))))) for gate in net.gates)]
 kernels = [KERNELS[int(kernel.argmax())] for kernel in net.kernels]

@@ -32,6 +32,7 @@ SPEC: dict[str, Any] = {
     "parameters": {"clock_hz": [40e6, 120e6], "weights_wait_cycles": {"start": 0, "stop": 4, "count": 2}},
     "chunk_points": 400,
 }
+LINES = ("weights_line_bytes", "code_line_bytes", "activations_line_bytes")
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -139,13 +140,22 @@ def changed(**fields: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (changed(devises=["x"]), "devises: Extra inputs are not permitted; did you mean devices"),
+        (
+            {n: v for n, v in SPEC.items() if n != "devices"} | {"devises": ["x"]},
+            "devises: Extra inputs are not permitted; did you mean devices",
+        ),
         (changed(parameters={"clok_hz": [1]}), "unknown parameter 'clok_hz'; did you mean clock_hz"),
         (changed(parameters={"clock_hz": []}), "clock_hz: no values"),
         (changed(parameters={"clock_hz": {"start": 9e6, "stop": 1e6, "count": 3}}), "is empty"),
         (changed(parameters={"clock_hz": ["40 parsec"]}), "does not fit"),
         (changed(parameters={"clock_hz": ["900 MHz"]}), "is outside 0 to 120 MHz"),
         (changed(networks={"space": "once-for-all"}), "points are more than 1,000,000,000,000"),
+        (
+            changed(parameters={"clock_hz": {"start": 1, "stop": 2, "count": 5 * 10**9}}),
+            "less than or equal to 1000000",
+        ),
+        (changed(parameters={n: {"start": 1, "stop": 2, "count": 10**5} for n in LINES}), "points are more than"),
+        (changed(parameters={"npu_sram_bytes": [1024]}), "drives no accelerator of nucleo-l4r5zi"),
         (changed(networks={"space": "ds-cn"}), "unknown space 'ds-cn'; did you mean ds-cnn"),
         (changed(networks={"space": "ds-cnn", "options": {"width": [8]}}), "unexpected keyword argument 'width'"),
         (changed(networks={"names": ["kwz"]}), "kwz"),

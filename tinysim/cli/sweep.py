@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,12 +36,15 @@ def command(
     """
     from tinysim.explore.sweep import sweep
 
+    in_place = sys.stderr.isatty()
+
     def show(p: Progress) -> None:
-        click.echo(
+        text = (
             f"{p.done_points:,} of {p.total_points:,} points ({p.done_points / p.total_points:.1%}), "
-            f"{p.fresh_points / p.elapsed_s:,.0f} points/s, {p.eta_s:.0f} s left",
-            err=True,
+            f"{p.fresh_points / p.elapsed_s:,.0f} points/s, {timedelta(seconds=round(p.eta_s))} left"
         )
+        last = p.done_points == p.total_points
+        click.echo(f"\r\033[K{text}" if in_place else text, err=True, nl=last or not in_place)
 
     result = sweep(spec, out or Path(spec.stem), workers=workers, scheduler=scheduler, progress=None if quiet else show)
     if as_json:

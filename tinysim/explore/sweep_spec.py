@@ -39,7 +39,7 @@ class Range(Spec):
     """First value, with a unit if it is text."""
     stop: float | str
     """Last value."""
-    count: int = Field(ge=1)
+    count: int = Field(ge=1, le=1_000_000)
     """Number of values."""
     scale: Literal["linear", "log"] = "linear"
     """Spacing."""
@@ -113,9 +113,11 @@ class SweepSpec(Spec):
         for name in self.parameters:
             if name not in PARAMETERS:
                 raise ValueError(f"unknown parameter {name!r}; {nearest(name, PARAMETERS)}")
+        counts = [v.count if isinstance(v, Range) else len(v) for v in self.parameters.values()]
+        n_points = self.networks.count * len(self.devices) * math.prod(counts)
+        if n_points > MAX_POINTS:
+            raise ValueError(f"{n_points:,} points are more than {MAX_POINTS:,}; narrow a range or give `sample`")
         self.values  # noqa: B018 - every value is read once, so that a wrong one shows here
-        if self.n_points > MAX_POINTS:
-            raise ValueError(f"{self.n_points:,} points are more than {MAX_POINTS:,}; narrow a range or give `sample`")
         return self
 
     @cached_property
@@ -212,8 +214,9 @@ def read_sweep(source: str | Path | dict[str, Any] | SweepSpec) -> SweepSpec:
     try:
         return SweepSpec.model_validate_json(yaml_to_json(data))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        # a field that is not there explains one that is missing; of a range's two forms, the mapping says more
+        first = min(error.errors(), key=lambda e: (e["type"] != "extra_forbidden", "tuple[" in str(e["loc"])))
+        place = ".".join(str(part) for part in first["loc"] if part != "Range")
         accepted = (
             f"; {nearest(str(first['loc'][-1]), SweepSpec.model_fields)}" if first["type"] == "extra_forbidden" else ""
         )

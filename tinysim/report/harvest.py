@@ -48,10 +48,15 @@ def _result_rows(run: HarvestRun) -> list[list[str]]:
         ["forward progress", f"{r.forward_progress:.3%} of the time"],
         ["work done again", f"{r.redone_share:.2%}"],
         ["power failures", f"{r.failures:,}" + (f", {r.failed_saves:,} saves failed" if r.failed_saves else "")],
-        ["time off", ", ".join(f"{q:.0%} below {si(t, 's', 3)}" for q, t in outages.items())],
+        ["time off", ", ".join(f"{q:.0%} below {_span(t)}" for q, t in outages.items())],
     ]
     stale = r.staleness_s()
-    return rows + ([["mean age of the result", si(stale, "s", 3)]] if np.isfinite(stale) else [])
+    return rows + ([["mean age of the result", _span(stale)]] if np.isfinite(stale) else [])
+
+
+def _span(time_s: float) -> str:
+    """Seconds up to an hour, then hours and days."""
+    return si(time_s, "s", 3) if time_s < 3600.0 else in_days(time_s)
 
 
 def _ledger_rows(run: HarvestRun) -> list[list[str]]:

@@ -125,7 +125,7 @@ def test_bad_effects_are_named(tmp_path: Path) -> None:
 
 
 def test_unknown_levels_leave_the_counted_kernels() -> None:
-    levels = dict.fromkeys(("family", "stack", "precision", "build", "core", "board"), "nobody")
+    levels = dict.fromkeys(("family", "stack", "precision", "build", "core", "die", "board"), "nobody")
     levels["kernels"] = "stand-in"
     assert set(coefficients(levels, {}).values()) == {0.0, -2.3}
 

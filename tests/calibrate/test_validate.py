@@ -7,19 +7,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tinysim.calibrate.fit import fit_effects, posterior
+from tinysim.calibrate.fit import fit_effects, noise_variance, posterior
 from tinysim.calibrate.validate import (
     LEVELS,
     MODELS,
     Dataset,
     coverage,
     dataset,
+    deviations,
     half_widths,
     parameters,
     predictions,
     table_of,
 )
-from tinysim.deploy.spread import shipped_residuals, spread_of
+from tinysim.deploy.spread import Posterior, residuals_of, shipped_posterior, shipped_rows
+from tinysim.device.effects import FEATURES
 from tinysim.errors import InputError
 from tinysim.report.validation import Validation, print_validation, validate
 from tinysim.report.validation_page import write_validation
@@ -75,20 +77,42 @@ def test_intervals_of_a_row_do_not_know_its_group(data: Dataset, predicted: np.n
     few[5:] = np.nan
     widths = half_widths(data, "board", few)
     for i in range(5):
-        board = data.rows["device"][i]
-        others = [row for row in shipped_residuals() if row["board"] != board]
         assert np.isfinite([widths[level][i] for level in LEVELS]).all()
-        assert spread_of(data.levels[i], others).basis.endswith("left out")
         assert widths[0.5][i] <= widths[0.8][i] <= widths[0.9][i]
     assert np.isnan(widths[0.9][5:]).all()
 
 
-def test_a_new_board_is_judged_by_boards(data: Dataset) -> None:
-    known = data.levels[int(np.flatnonzero(np.array(data.rows["runtime"] == "x-cube-ai-7.3"))[0])]
-    new = known | {"board": "my-board"}
-    assert "cells" in spread_of(known).basis
-    assert "boards" in spread_of(new).basis
-    assert "cells" in spread_of(new, calibrated=True).basis
+def test_what_was_measured_near_narrows_a_prediction(data: Dataset) -> None:
+    levels = data.levels[int(np.flatnonzero(np.array(data.rows["runtime"] == "x-cube-ai-7.3"))[0])]
+    shares = np.full(len(FEATURES), 1 / len(FEATURES))
+    known, board, stack = (
+        shipped_posterior().deviation(levels | changed, shares)
+        for changed in ({}, {"board": "mine", "die": "mine"}, {"stack": "theirs-1", "family": "theirs"})
+    )
+    assert known < board < stack
+    own = {("board", "mine", "*"): 0.01, ("die", "mine", "*"): 0.01}
+    calibrated = shipped_posterior().deviation(levels | {"board": "mine", "die": "mine"}, shares, own)
+    assert known < calibrated < board
+
+
+def test_the_closed_form_of_left_out_rows_is_the_deviation_of_a_prediction(data: Dataset) -> None:
+    """`deviations` leaves a group out of all rows; `Posterior` predicts it from the others: one number."""
+    theta = fit_effects(data.design, data.ln_cycles, noise_ln=data.noise_ln)
+    shares = data.design.shares(theta)
+    noise = noise_variance(data.ln_cycles - data.design.predict(theta), data.noise_ln)
+    held = data.groups("network") == "mlperf-tiny-kws"
+    rest = tuple(level for level, out in zip(data.levels, held, strict=True) if not out)
+    others = Posterior(rest, shares[~held], noise[~held])
+    row = int(np.flatnonzero(held)[0])
+    assert others.deviation(data.levels[row], shares[row]) == pytest.approx(
+        deviations(data, "network", theta)[row], rel=1e-6
+    )
+
+
+def test_residuals_of_a_precision_are_counted_in_deviations() -> None:
+    residuals = np.array(residuals_of({"precision": "int8"}, shipped_rows()))
+    assert len(residuals) > 700
+    assert 0.4 < np.median(np.abs(residuals)) < 1.0
 
 
 def test_coverage_counts_rows_inside(data: Dataset) -> None:

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 import tinysim
 from tinysim.calibrate.features import named_features, row_precision
-from tinysim.calibrate.fit import NOISE_LN, Design, fit_effects, posterior
+from tinysim.calibrate.fit import Design, fit_effects, posterior
 from tinysim.calibrate.rows import read_rows
 from tinysim.calibrate.suspicions import clock_suspicions, row_suspicions, table_suspicions
 from tinysim.calibrate.validate import Dataset, dataset
 from tinysim.deploy.target import Target, resolve_target
-from tinysim.device.effects import Key, levels_of, shipped_effects
+from tinysim.device.effects import NOISE_LN, Key, levels_of, shipped_effects
 from tinysim.device.library import load_device
 from tinysim.errors import InputError, TinysimError
 

@@ -97,12 +97,14 @@ class Latencies:
             groups = np.array([chip(load_device(device)) for device in data.rows["device"]])
         else:
             groups = data.groups(split)
-        design = data.design.collapsed()
-        start = fit_effects(design, data.ln_cycles)
+        design, noise = data.design.collapsed(), data.noise_ln
+        start = fit_effects(design, data.ln_cycles, noise_ln=noise)
         residual = np.full(len(groups), np.nan)
         for group in np.unique(groups):
             held = groups == group
-            theta = fit_effects(design.rows(~held), data.ln_cycles[~held], start=start, tolerance=2e-3)
+            theta = fit_effects(
+                design.rows(~held), data.ln_cycles[~held], start=start, tolerance=2e-3, noise_ln=noise[~held]
+            )
             residual[held] = data.ln_cycles[held] - design.rows(held).predict(theta)
         return cls(data.rows["id"].tolist(), data.levels, groups, residual)
 
@@ -131,7 +133,7 @@ def _shipped(ids: Iterable[str]) -> Floats:
     """The shipped latency residuals of left-out cells, in the order of the rows."""
     text = (spec_folder() / "calibration" / "residuals.csv").read_text(encoding="utf-8")
     table = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
-    known = {row["id"]: float(row["ln"]) for row in table if row["split"] == "cell"}
+    known = {row["id"]: float(row["cell_ln"]) for row in table}
     return np.array([known.get(name, math.nan) for name in ids])
 
 

@@ -1,11 +1,7 @@
-"""What a measured row is made of: counted cycles by family and cause, with every fitted coefficient at one.
-
-A prediction is the sum of features times coefficients, so a fit needs nothing else of a row.
-"""
+"""Features, levels and measured cycles of measured rows."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -13,15 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysim.calibrate.layers import is_layer, layer_table
-from tinysim.cost.latency import StackFactors
-from tinysim.deploy.costs import layer_costs
-from tinysim.deploy.deployment import runtime_network
+from tinysim.deploy.deployment import priced_rows, runtime_network
+from tinysim.deploy.features import inference_features
 from tinysim.deploy.flash import flash_use
 from tinysim.deploy.layout import Layout, runtime_layout
 from tinysim.deploy.memory import plan_arena
 from tinysim.deploy.policy import arena_policy
 from tinysim.deploy.target import Target, precision_of, resolve_target
-from tinysim.device.effects import FEATURES, INFERENCE_OVERHEAD_CYCLES, OP_OVERHEAD_CYCLES, levels_of
+from tinysim.device.effects import FEATURES, levels_of
 from tinysim.device.library import load_device, load_runtime
 from tinysim.network.graph import Network
 from tinysim.network.load import load_network
@@ -43,33 +38,11 @@ def network_features(network: Network, target: Target) -> Floats:
 
 
 def table_features(table: LayerTable, target: Target, layout: Layout | None = None) -> Floats:
-    """Features of one inference of the layers that run, shape (len(FEATURES),) [cycle].
+    """Features of one inference of the layers of a table, shape (len(FEATURES),) [cycle].
 
     layout: which memories hold them; those of the target's placement if None.
     """
-    plain = replace(
-        target,
-        factors=StackFactors(),
-        weights=replace(target.weights, exposure=1.0),
-        code=replace(target.code, exposure=1.0),
-        activations=replace(target.activations, exposure=1.0),
-    )
-    cycles = layer_costs(table, plain, layout=layout).cycles
-    pointwise = table.is_kind("conv2d") & (table.kernel_h == 1) & (table.kernel_w == 1)
-    conv = table.is_kind("conv2d", "transpose_conv") & ~pointwise
-    depthwise = table.is_kind("depthwise_conv2d")
-    matmul = table.is_family("matmul", "recurrent")
-    other = ~(pointwise | conv | depthwise | matmul)
-    return np.array(
-        [
-            *(cycles.compute[mask].sum() for mask in (conv, pointwise, depthwise, matmul, other)),
-            cycles.weight_stall.sum(),
-            cycles.fetch_stall.sum(),
-            cycles.data_stall.sum(),
-            OP_OVERHEAD_CYCLES * len(table),
-            INFERENCE_OVERHEAD_CYCLES,
-        ]
-    )
+    return inference_features(table, target, priced_rows(table, target), layout)
 
 
 @lru_cache(maxsize=256)
@@ -111,7 +84,7 @@ def row_features(rows: pd.DataFrame) -> Floats:
 
 
 def row_levels(rows: pd.DataFrame) -> list[dict[str, str]]:
-    """Levels of every row: family, stack, precision, build, core, board."""
+    """Levels of every row: family, stack, precision, build, core, die, board."""
     named = zip(rows["network"], rows["device"], rows["runtime"], rows["build"], strict=True)
     return [
         levels_of(load_runtime(runtime), load_device(device), precision=row_precision(network), build=build)

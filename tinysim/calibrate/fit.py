@@ -17,15 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysim.device.effects import BASE, FEATURES, Key, keys_of
+from tinysim.device.effects import BASE, FEATURES, NOISE_LN, Key, keys_of
 
-__all__ = ["LAYER_NOISE_LN", "NOISE_LN", "Design", "Fit", "fit_effects", "posterior"]
+__all__ = ["LAYER_NOISE_LN", "Design", "Fit", "covariance", "fit_effects", "noise_variance", "posterior"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-#: Two teams on one board and stack agree within 1 % (worst 2.4 %); the rest is what the structure misses of a row.
-NOISE_LN = 0.03
 #: The structure misses more of a single layer than of a network, whose layers' errors cancel.
 LAYER_NOISE_LN = 0.06
 _HUBER = 3
@@ -102,6 +100,12 @@ class Design:
         shares = csr_array(((parts / total[:, None]).ravel(), np.arange(n * width), starts), shape=(n, n * width))
         return np.log(total), shares @ self.incidence
 
+    def shares(self, theta: Floats) -> Floats:
+        """Parts of each row's predicted cycles by feature, shape (rows, features)."""
+        parts = self._parts(theta)
+        shares: Floats = parts / parts.sum(axis=1, keepdims=True)
+        return shares
+
     def _parts(self, theta: Floats) -> Floats:
         parts: Floats = self.features * np.exp(_BASE + (self.incidence @ theta).reshape(self.features.shape))
         return parts
@@ -129,6 +133,23 @@ class Fit:
         }
 
 
+def noise_variance(residual: Floats, noise_ln: float | Floats = NOISE_LN) -> Floats:
+    """Noise variance of rows in the fit, shape (n,) [ln^2]: Huber's, who lets a far row pull no harder than a near one.
+
+    residual: ln(measured / predicted), shape (n,). noise_ln: standard deviation, one for all or one each [ln].
+    """
+    variance: Floats = noise_ln**2 * np.maximum(1.0, np.abs(residual) / (_HUBER * noise_ln))
+    return variance
+
+
+def covariance(design: Design, theta: Floats) -> Floats:
+    """Prior covariance of the rows' ln cycles about fitted effects, without noise, shape (n, n) [ln^2]."""
+    _, jacobian = design.linearise(theta)
+    scaled = jacobian.multiply(design.sigma[None, :]).tocsr()
+    dense: Floats = (scaled @ scaled.T).toarray()
+    return dense
+
+
 def fit_effects(
     design: Design,
     ln_cycles: Floats,
@@ -150,7 +171,7 @@ def fit_effects(
     predicted, jacobian = design.linearise(theta)
     for iteration in range(40):
         residual = ln_cycles - predicted
-        noise = noise_ln**2 * np.maximum(1.0, np.abs(residual) / (_HUBER * noise_ln))
+        noise = noise_variance(residual, noise_ln)
         dense = jacobian.toarray()
         kernel = (dense * variance) @ dense.T + np.diag(noise)
         weights = np.linalg.solve(kernel, residual + dense @ (theta - mean))
@@ -169,7 +190,7 @@ def fit_effects(
 def posterior(design: Design, ln_cycles: Floats, theta: Floats, *, noise_ln: float | Floats = NOISE_LN) -> Fit:
     """Standard deviations of fitted effects, and how many of them the data determine."""
     predicted, jacobian = design.linearise(theta)
-    noise = noise_ln**2 * np.maximum(1.0, np.abs(ln_cycles - predicted) / (_HUBER * noise_ln))
+    noise = noise_variance(ln_cycles - predicted, noise_ln)
     variance = design.sigma**2
     dense = jacobian.toarray()
     kernel = (dense * variance) @ dense.T

@@ -10,14 +10,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 import tinysim
-from tinysim.calibrate.fit import Fit, fit_effects, posterior
-from tinysim.calibrate.validate import Dataset, dataset, out_of_fold
-from tinysim.device.effects import Key
+from tinysim.calibrate.fit import Fit, fit_effects, noise_variance, posterior
+from tinysim.calibrate.validate import Dataset, dataset, deviations, out_of_fold
+from tinysim.deploy.spread import LEVELS, RESIDUALS
+from tinysim.device.effects import FEATURES, Key
 from tinysim.device.library import spec_folder
 
 __all__ = ["effects_table", "main", "residuals_table"]
+
+Floats = NDArray[np.float64]
 
 
 def effects_table(effects: Mapping[Key, tuple[float, float]], notes: list[str]) -> str:
@@ -30,19 +34,26 @@ def effects_table(effects: Mapping[Key, tuple[float, float]], notes: list[str]) 
     return "\n".join(lines) + "\n"
 
 
-def residuals_table(data: Dataset, splits: Mapping[str, np.ndarray[tuple[int], np.dtype[np.float64]]]) -> str:
-    """Out-of-fold ln(measured / predicted) of every scored row, by split."""
+def residuals_table(data: Dataset, theta: Floats, predicted: Mapping[str, Floats]) -> str:
+    """The fitted rows: levels, noise, parts of the prediction, out-of-fold residuals and their deviations by split.
+
+    theta: effects fitted to all rows. predicted: split -> out-of-fold ln cycles, shape (n,).
+    """
+    noise_ln = np.sqrt(noise_variance(data.ln_cycles - data.design.predict(theta), data.noise_ln))
+    shares = data.design.shares(theta)
+    columns = [(data.ln_cycles - predicted[split], deviations(data, split, theta)) for split in RESIDUALS]
+    names = [name for split in RESIDUALS for name in (f"{split}_ln", f"{split}_sd")]
     lines = [
-        "# Out-of-fold residuals ln(measured / predicted) of latency; a cell or a whole board left out of the fit",
-        "split,id,suite,family,stack,core,board,precision,ln",
+        "# Fitted rows: levels, noise in the fit, parts of the predicted cycles by feature; residuals ln(measured /",
+        "# predicted) of rows left out of the fit, by what was left out, and the standard deviation predicted for them",
+        ",".join(("id", "suite", *LEVELS, "noise_ln", *FEATURES, *names)),
     ]
-    for split, predicted in splits.items():
-        for name, suite, level, error in zip(
-            data.rows["id"], data.rows["suite"], data.levels, data.ln_cycles - predicted, strict=True
-        ):
-            if np.isfinite(error):
-                where = ",".join(level[key] for key in ("family", "stack", "core", "board", "precision"))
-                lines.append(f"{split},{name},{suite},{where},{error:.5f}")
+    for i, (name, suite, levels) in enumerate(zip(data.rows["id"], data.rows["suite"], data.levels, strict=True)):
+        figures = [f"{share:.4f}" for share in shares[i]]
+        for residual, deviation in columns:
+            known = np.isfinite(residual[i])
+            figures += [f"{residual[i]:.5f}", f"{deviation[i]:.5f}"] if known else ["", ""]
+        lines.append(",".join([name, suite, *(levels[level] for level in LEVELS), f"{noise_ln[i]:.4f}", *figures]))
     return "\n".join(lines) + "\n"
 
 
@@ -64,8 +75,8 @@ def main(folder: Path | None = None) -> None:
     theta = fit_effects(data.design, data.ln_cycles, noise_ln=data.noise_ln)
     fit = posterior(data.design, data.ln_cycles, theta, noise_ln=data.noise_ln)
     (target / "effects.csv").write_text(effects_table(fit.effects(), notes_of(fit, data)), encoding="utf-8")
-    splits = {split: out_of_fold(data, split, _progress) for split in ("cell", "board")}
-    (target / "residuals.csv").write_text(residuals_table(data, splits), encoding="utf-8")
+    predicted = {split: out_of_fold(data, split, _progress) for split in RESIDUALS}
+    (target / "residuals.csv").write_text(residuals_table(data, theta, predicted), encoding="utf-8")
 
 
 def _progress(done: int, total: int) -> None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysim.calibrate.fit import NOISE_LN
 from tinysim.calibrate.layers import is_layer, layer_table
 from tinysim.cost.timing import zero_wait_cycles
 from tinysim.deploy.costs import layer_costs
 from tinysim.deploy.target import Target
+from tinysim.device.effects import NOISE_LN
 from tinysim.network.graph import Network
 from tinysim.network.load import load_network
 

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysim.calibrate.features import ln_cycles, row_features, row_levels
-from tinysim.calibrate.fit import LAYER_NOISE_LN, NOISE_LN, Design, Fit, fit_effects
+from tinysim.calibrate.fit import LAYER_NOISE_LN, Design, Fit, covariance, fit_effects, noise_variance
 from tinysim.calibrate.layers import is_layer, layer_table
 from tinysim.calibrate.rows import load_rows
-from tinysim.deploy.spread import shipped_residuals, spread_of
-from tinysim.device.effects import EFFECTS, WORK
+from tinysim.deploy.spread import residuals_of, shipped_rows
+from tinysim.device.effects import EFFECTS, NOISE_LN, WORK
 from tinysim.estimate.interval import conformal_factor
 from tinysim.network.load import load_network
 
@@ -32,6 +32,7 @@ __all__ = [
     "Dataset",
     "coverage",
     "dataset",
+    "deviations",
     "out_of_fold",
     "parameters",
     "predictions",
@@ -205,22 +206,42 @@ def scores(error_ln: Floats) -> dict[str, float]:
     }
 
 
+def deviations(data: Dataset, split: str, theta: Floats | None = None) -> Floats:
+    """Standard deviation of ln latency of every row as the rows of the other groups leave it, shape (n,).
+
+    theta: effects fitted to all rows, shape (p,); fitted here if None. By the closed form of what is left out: the
+    inverse of the block of the group in the inverse covariance of all rows.
+    Source: Rasmussen and Williams, Gaussian Processes for Machine Learning, eq. 5.12, for groups.
+    """
+    effects = fit_effects(data.design, data.ln_cycles, noise_ln=data.noise_ln) if theta is None else theta
+    noise = noise_variance(data.ln_cycles - data.design.predict(effects), data.noise_ln)
+    inverse = np.linalg.inv(covariance(data.design, effects) + np.diag(noise))
+    groups, variance = data.groups(split), np.zeros(len(noise))
+    for group in np.unique(groups):
+        held = np.flatnonzero(groups == group)
+        variance[held] = np.diag(np.linalg.inv(inverse[np.ix_(held, held)]))
+    found: Floats = np.sqrt(variance - noise + data.noise_ln**2)
+    return found
+
+
 def half_widths(data: Dataset, split: str, predicted: Floats) -> dict[float, Floats]:
     """Half-widths of the intervals that an estimate of each row would carry [ln], by level, each of shape (n,).
 
-    The residuals are those that ship, without the row's own group, as for a new measurement. NaN where not scored.
+    The deviation is that which the other groups leave, the residuals are those that ship, without the row's own group,
+    as for a new measurement. NaN where not scored.
     """
     groups, ids = data.groups(split), np.array(data.rows["id"], dtype=str)
-    rows = shipped_residuals()
-    row_ids = np.array([row["id"] for row in rows], dtype=str)
+    deviation = deviations(data, split)
+    shipped = shipped_rows()
+    shipped_ids = np.array([row["id"] for row in shipped], dtype=str)
     found = {level: np.full(len(groups), np.nan) for level in LEVELS}
     for group in np.unique(groups[np.isfinite(predicted)]):
         held = groups == group
-        others = [row for row, own in zip(rows, np.isin(row_ids, ids[held]), strict=True) if not own]
+        others = [row for row, own in zip(shipped, np.isin(shipped_ids, ids[held]), strict=True) if not own]
         for i in np.flatnonzero(held & np.isfinite(predicted)).tolist():
-            spread = spread_of(data.levels[i], others)
+            residuals = residuals_of(data.levels[i], others)
             for level, widths in found.items():
-                widths[i] = np.log(conformal_factor(spread.residuals, level, widening=spread.widening))
+                widths[i] = np.log(conformal_factor(residuals, level, widening=float(deviation[i])))
     return found
 
 

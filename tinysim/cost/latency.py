@@ -1,9 +1,9 @@
 """Where the cycles of a CPU layer go: compute, stalls on weights, on code and on activations, and overhead.
 
-    cycles = work * zero-wait cycles + weight stalls + fetch stalls + data stalls + overhead per operator
+    cycles = work factors * zero-wait cycles + weight stalls + fetch stalls + data stalls + overhead per operator
 
-`work` belongs to a stack on a core (its kernels against the counted ones), the stalls belong to the board, the
-overhead to the runtime. Every term is rounded to whole cycles, so that sums are exact in any order.
+The work factors belong to a stack on a core (its kernels against the counted ones), the stalls belong to the board,
+the overhead to the runtime. Every term is rounded to whole cycles, so that sums are exact in any order.
 """
 
 from __future__ import annotations
@@ -18,11 +18,26 @@ from tinysim.cost.counts import Counts
 from tinysim.cost.traffic import Traffic, cache_misses, data_beyond_cache
 from tinysim.network.table import LayerTable
 
-__all__ = ["CpuCycles", "MemoryPath", "Real", "StackFactors", "blended_path", "cpu_cycles", "stall_cycles"]
+__all__ = [
+    "STEM_CHANNELS",
+    "CpuCycles",
+    "MemoryPath",
+    "Real",
+    "StackFactors",
+    "blended_path",
+    "cpu_cycles",
+    "per_output_cycles",
+    "stall_cycles",
+]
 
 Floats = NDArray[np.float64]
 Real = float | Floats
 
+#: Libraries have kernels of their own for an image's or a spectrogram's few channels, where im2col rows are short.
+STEM_CHANNELS = 4
+#: Requantization, bias and addressing of an output: 41 to 53 cycles in CMSIS-NN's convolutions on a Cortex-M4, less the
+#: tail of the last channels.
+OUTPUT_CYCLES = 40.0
 #: loops of a kernel with what they call, at most; a cache that holds them hides the code's memory
 KERNEL_CODE_BYTES = 4096
 
@@ -65,6 +80,8 @@ class StackFactors:
 
     conv: Real = 1.0
     """executed over counted cycles, k x k convolutions [1]"""
+    stem: Real = 1.0
+    """the same for k x k convolutions of at most `STEM_CHANNELS` input channels [1]"""
     pointwise: Real = 1.0
     """the same for 1 x 1 convolutions [1]"""
     depthwise: Real = 1.0
@@ -73,6 +90,8 @@ class StackFactors:
     """the same for fully connected, matmul and recurrent layers [1]"""
     other: Real = 1.0
     """the same for everything else [1]"""
+    per_output: Real = 1.0
+    """the same for what convolutions of any kind do once per output, which the factors above leave out [1]"""
     op_overhead_cycles: Real = 0.0
     """dispatch, parameter set-up and checks per operator [cycle]"""
     inference_overhead_cycles: Real = 0.0
@@ -111,13 +130,30 @@ def stall_cycles(missed_bytes: Real, path: MemoryPath) -> Floats:
     return stall
 
 
-def work_factor(table: LayerTable, factors: StackFactors) -> Floats:
-    """The factor of each layer's family, shape (..., n)."""
-    pointwise = table.is_kind("conv2d") & (table.kernel_h == 1) & (table.kernel_w == 1)
-    work: Floats = np.where(table.is_kind("conv2d", "transpose_conv"), factors.conv, factors.other)
-    work = np.where(pointwise, factors.pointwise, work)
-    work = np.where(table.is_kind("depthwise_conv2d"), factors.depthwise, work)
-    return np.where(table.is_family("matmul", "recurrent"), factors.matmul, work)
+def per_output_cycles(table: LayerTable, zero_wait_cycles: Floats) -> Floats:
+    """Of a convolution's cycles, those spent once per output rather than once per multiply-accumulate.
+
+    N = min(40 * outputs, zero_wait_cycles / 2), 0 for other kinds
+
+    zero_wait_cycles [cycle], shape (..., n). Half is the bound: short dot products end in the same code.
+    Source: executed instructions of CMSIS-NN's int8 convolutions on a Cortex-M4 (see docs/calibration.md).
+    """
+    outputs = np.where(table.is_family("conv"), table.out_elements, 0.0)
+    share: Floats = np.minimum(OUTPUT_CYCLES * outputs, 0.5 * zero_wait_cycles)
+    return share
+
+
+def work_cycles(table: LayerTable, zero_wait_cycles: Floats, factors: StackFactors) -> Floats:
+    """Cycles of the counted work after the stack's factors, shape (..., n)."""
+    conv = table.is_kind("conv2d", "transpose_conv")
+    area = table.kernel_h * table.kernel_w
+    factor: Floats = np.where(conv, np.where(table.in_c <= STEM_CHANNELS, factors.stem, factors.conv), factors.other)
+    factor = np.where(conv & (area == 1), factors.pointwise, factor)
+    factor = np.where(table.is_kind("depthwise_conv2d"), factors.depthwise, factor)
+    factor = np.where(table.is_family("matmul", "recurrent"), factors.matmul, factor)
+    outputs = per_output_cycles(table, zero_wait_cycles)
+    cycles: Floats = factor * (zero_wait_cycles - outputs) + factors.per_output * outputs
+    return cycles
 
 
 def uncached_code(cache_bytes: Real) -> Floats:
@@ -157,7 +193,6 @@ def cpu_cycles(
     holds the loops; activations by the lines that pass their cache (`data_beyond_cache`).
     """
     runs = np.ones(len(table), dtype=bool) if priced is None else priced
-    work = work_factor(table, factors)
     missed = cache_misses(
         traffic.weight_read_bytes, footprint_bytes=table.weight_bytes, cache_bytes=weights.cache_bytes
     )
@@ -169,7 +204,7 @@ def cpu_cycles(
         rounded: Floats = np.rint(np.where(runs, values, 0.0))
         return rounded
 
-    compute = whole(work * zero_wait_cycles)
+    compute = whole(work_cycles(table, zero_wait_cycles, factors))
     return CpuCycles(
         compute=compute,
         weight_stall=whole(stall_cycles(missed, weights)),

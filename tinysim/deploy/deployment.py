@@ -15,7 +15,8 @@ from tinysim.deploy.layout import Layout, runtime_layout
 from tinysim.deploy.memory import ArenaPlan, plan_arena
 from tinysim.deploy.offload.options import OffloadOptions
 from tinysim.deploy.policy import arena_policy
-from tinysim.deploy.target import Spread, Target, precision_of, resolve_target
+from tinysim.deploy.spread import Spread, core_spread
+from tinysim.deploy.target import Target, precision_of, resolve_target
 from tinysim.errors import DoesNotFit, SpecError
 from tinysim.network.graph import Network
 from tinysim.network.kinds import FAMILY
@@ -66,14 +67,14 @@ class Deployment:
             return self.offload.once_cycles
         return self.target.once_cycles
 
-    @property
+    @cached_property
     def spread(self) -> Spread:
         """What the intervals are made of: residuals of the engine that takes most of the time."""
-        if self.offload is None:
-            return self.target.spread
-        cycles = self.costs.cycles.total
-        mostly = cycles[self.offload.chosen].sum() >= cycles.sum() / 2
-        return self.offload.spread if mostly else self.target.spread
+        if self.offload is not None:
+            cycles = self.costs.cycles.total
+            if cycles[self.offload.chosen].sum() >= cycles.sum() / 2:
+                return self.offload.spread
+        return core_spread(self.table, self.target, self.priced, self.layout)
 
     @cached_property
     def costs(self) -> LayerCosts:

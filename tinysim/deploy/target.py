@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -12,10 +13,10 @@ from tinysim.cost.energy import EnergyPrices
 from tinysim.cost.latency import MemoryPath, Real, StackFactors
 from tinysim.cost.timing import CoreTiming
 from tinysim.deploy.prices import Regulator, energy_prices
-from tinysim.deploy.spread import Spread, spread_of
 from tinysim.device.effects import (
     INFERENCE_OVERHEAD_CYCLES,
     OP_OVERHEAD_CYCLES,
+    WEIGHTS_IN_RAM,
     WORK,
     coefficients,
     levels_of,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Options",
     "Placement",
-    "Spread",
     "Target",
     "is_timed",
     "path_to",
@@ -43,8 +43,6 @@ __all__ = [
 ]
 
 What = Literal["code", "weights", "activations"]
-#: Names of measured builds that copy the weights to RAM (HALE's, by its README)
-_WEIGHTS_IN_RAM = frozenset({"max-performance"})
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,10 @@ class Target:
     activations: MemoryPath
     prices: EnergyPrices | None
     """None if the board's currents are unknown; energy is withheld then."""
-    spread: Spread
+    levels: Mapping[str, str]
+    """Family, stack, precision, build, core, die, board: whose effects the coefficients are made of."""
+    ln_coefficients: Mapping[str, float]
+    """Logarithm of the fitted coefficient of each feature."""
     gaps: tuple[str, ...] = ()
     """Figures that are unknown and what they withhold."""
     options: Options = Options()
@@ -178,7 +179,7 @@ def _resolve(board: Device, runtime: str | None, options: Options) -> Target:
             f"{board.name}: clock {clock / 1e6:g} MHz is outside 0 to {board.clock.si / 1e6:g} MHz of the specification"
         )
     weights_in = options.weights_in
-    if weights_in is None and not _WEIGHTS_IN_RAM.isdisjoint(words):
+    if weights_in is None and not WEIGHTS_IN_RAM.isdisjoint(words):
         weights_in = board.memory_for("activations").name
     placement = Placement(
         code=_memory(board, "code", options.code_in),
@@ -189,7 +190,8 @@ def _resolve(board: Device, runtime: str | None, options: Options) -> Target:
     if options.calibration is not None:
         effects = {**effects, **read_effects(Path(options.calibration))}
     levels = levels_of(stack, board, precision=options.precision, build=options.build)
-    fitted = {name: math.exp(value) for name, value in coefficients(levels, effects).items()}
+    fitted_ln = coefficients(levels, effects)
+    fitted = {name: math.exp(value) for name, value in fitted_ln.items()}
     prices, gaps = energy_prices(
         board,
         stack,
@@ -218,7 +220,8 @@ def _resolve(board: Device, runtime: str | None, options: Options) -> Target:
         code=_path(board, placement.code, "code", clock, fitted["code_stall"]),
         activations=_path(board, placement.activations, "activations", clock, fitted["activations_stall"]),
         prices=prices,
-        spread=spread_of(levels, calibrated=options.calibration is not None),
+        levels=levels,
+        ln_coefficients=fitted_ln,
         gaps=gaps,
         options=options,
     )

@@ -173,6 +173,8 @@ class Device(Spec):
     """Who makes the MCU."""
     soc: str
     """MCU."""
+    die: str = ""
+    """Die of the MCU where several share one, and so the memory system; the MCU itself if empty."""
     core: Core
     """The core that runs the network (in YAML: its name)."""
     fpu: bool = False

@@ -37,10 +37,12 @@ _PATH = {
 }
 _WORK = {
     "conv": "kernels' cycles over counted, convolutions",
+    "stem": "kernels' cycles over counted, convolutions of few channels",
     "pointwise": "kernels' cycles over counted, 1 x 1 convolutions",
     "depthwise": "kernels' cycles over counted, depthwise convolutions",
     "matmul": "kernels' cycles over counted, matrix products",
     "other": "kernels' cycles over counted, other operators",
+    "per_output": "kernels' cycles over counted, work per output of a convolution",
     "op_overhead_cycles": "overhead per operator",
     "inference_overhead_cycles": "overhead per inference",
 }

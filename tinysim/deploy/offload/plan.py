@@ -19,7 +19,8 @@ from tinysim.deploy.costs import LayerCosts, layer_costs
 from tinysim.deploy.offload.engine import EngineCosts, accelerator_of, engine_costs
 from tinysim.deploy.offload.options import OffloadOptions
 from tinysim.deploy.offload.partition import Flow, best_partition, crossings
-from tinysim.deploy.target import Spread, Target
+from tinysim.deploy.spread import Spread
+from tinysim.deploy.target import Target
 from tinysim.errors import SpecError, UnknownRuntime, UnsupportedOperator, nearest
 from tinysim.network.graph import Network
 from tinysim.network.kinds import FAMILY

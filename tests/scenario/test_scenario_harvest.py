@@ -304,6 +304,44 @@ BAD = [
         TraceError,
         "sun.csv, row 1, irradiance_w_m2: 'dark' is no number",
     ),
+    (
+        "constant: 2 mW",
+        "periodic: {powers: [1 mW, 0 W], spans: [1 s]}",
+        SpecError,
+        "line 2, harvest.periodic: needs as many spans as powers, has 1 and 2",
+    ),
+    (
+        "constant: 2 mW",
+        "rf: {transmit: 3 W, distance: 3 cm, frequency: 915 MHz, rectifier_efficiency: 30 %}",
+        SpecError,
+        "line 2, harvest.rf: .* far field",
+    ),
+    (
+        "constant: 2 mW",
+        "rf: {transmit: 3 W, distance: 3 s, frequency: 915 MHz, rectifier_efficiency: 30 %}",
+        SpecError,
+        "line 2, harvest.rf.distance",
+    ),
+    (
+        "constant: 2 mW",
+        "thermoelectric: {part: teg-40x40, seebeck: 20 mV/kelvin, difference: 5 kelvin}",
+        SpecError,
+        "line 2, harvest.thermoelectric: give either a part",
+    ),
+    (
+        "constant: 2 mW",
+        "thermoelectric: {part: bq25504, difference: 5 kelvin}",
+        SpecError,
+        "line 2, harvest.thermoelectric: part: bq25504 is no thermoelectric generator",
+    ),
+    (
+        "constant: 2 mW",
+        "piezo: {open_peak: 5 V, capacitance: 20 nF, frequency: 50 Hz, output: 4.5 V, drop: 0.3 V}",
+        SpecError,
+        "line 2, harvest.piezo: the rectifier never opens",
+    ),
+    ("constant: 2 mW", "piezo: {open: 5 V}", SpecError, "line 2, harvest.piezo"),
+    ("constant: 2 mW, duration: 10 min", "periodic: {powers: [1 mW], spans: [1 s]}", SpecError, "periodic needs a dur"),
     ("constant: 2 mW, duration: 10 min", "trace: none.csv", TraceError, "none.csv: cannot be read: No such file"),
 ]
 
@@ -318,6 +356,40 @@ def test_bad_input_says_where(tmp_path: Path, old: str, new: str, error: type[Ex
     path.write_text(SMALL.replace(old, new), encoding="utf-8")
     with pytest.raises(error, match=message):
         harvest_run(path)
+
+
+def test_a_pattern_repeats(tmp_path: Path) -> None:
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL.replace("constant: 2 mW", "periodic: {powers: [6 mW, 0 W], spans: [20 s, 40 s]}"), "utf-8")
+    run = harvest_run(path)
+    assert run.feed.edges_s.tolist() == pytest.approx(np.cumsum([0.0, *[20.0, 40.0] * 10]).tolist())
+    assert run.result.supply.ledger.harvested_j == pytest.approx(10 * 6e-3 * 20.0)
+
+
+STEADY = [
+    # eta P G_t G_r (lambda / 4 pi d)^2, Friis
+    (
+        "rf: {transmit: 3 W, distance: 3 m, frequency: 915 MHz, receive_gain: 4, rectifier_efficiency: 30 %}",
+        0.3 * 3.0 * 4.0 * (299792458.0 / 915e6 / (4.0 * math.pi * 3.0)) ** 2,
+    ),
+    # the data sheet's 4 mW at 10 K, by the square of the difference
+    ("thermoelectric: {part: teg-40x40, difference: 5 kelvin}", 1e-3),
+    ("thermoelectric: {seebeck: 40 mV/kelvin, resistance: 4 ohm, difference: 5 kelvin}", 0.2**2 / 16.0),
+    # 4 f C V (V_oc - V - 2 V_d), Ottman et al. 2002
+    (
+        "piezo: {open_peak: 20 V, capacitance: 100 nF, frequency: 60 Hz, output: 9 V, drop: 0.5 V}",
+        4.0 * 60.0 * 100e-9 * 9.0 * 10.0,
+    ),
+]
+
+
+@pytest.mark.parametrize(("source", "watts"), STEADY, ids=[s.partition(":")[0] for s, _ in STEADY])
+def test_a_harvester_is_described_by_its_physics(tmp_path: Path, source: str, watts: float) -> None:
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL.replace("constant: 2 mW", f"{source}, efficiency: 80 %"), encoding="utf-8")
+    ledger = harvest_run(path).result.supply.ledger
+    assert ledger.harvested_j == pytest.approx(600.0 * watts)
+    assert ledger.converter_loss_j >= 0.2 * 600.0 * watts * (1.0 - 1e-9)
 
 
 def test_irradiance_becomes_power(tmp_path: Path) -> None:

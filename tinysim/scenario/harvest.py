@@ -21,7 +21,7 @@ from tinysim.scenario.reader import read_spec
 from tinysim.scenario.tasks import Workload, from_engine, from_estimate, split
 from tinysim.supply.capacitors import Capacitor
 from tinysim.supply.feed import Feed
-from tinysim.supply.harvesters import constant_feed, markov_feed
+from tinysim.supply.harvesters import constant_feed, markov_feed, periodic_feed
 from tinysim.supply.presets import ChargerSpec, list_chargers, load_harvester
 from tinysim.supply.traces import PowerTrace, VITrace, read_irradiance, read_trace
 
@@ -99,8 +99,13 @@ def build_feed(source: HarvestSource, *, folder: Path, seed: int) -> Feed:
     Raises:
         TraceError: a file that is no harvest; row and field are named.
     """
-    if source.constant is not None:
-        feed = constant_feed(source.constant, source.duration or 1.0)
+    total_s = source.duration or 1.0  # a made harvest has one
+    steady = source.rf or source.thermoelectric or source.piezo
+    if source.constant is not None or steady is not None:
+        feed = constant_feed(steady.power_w() if steady else source.constant or 0.0, total_s)
+        inputs, edges = feed.inputs, feed.edges_s
+    elif source.periodic is not None:
+        feed = periodic_feed(source.periodic.powers, source.periodic.spans, total_s=total_s)
         inputs, edges = feed.inputs, feed.edges_s
     elif source.markov_on is not None:
         rng = np.random.default_rng(seed)
@@ -108,7 +113,7 @@ def build_feed(source: HarvestSource, *, folder: Path, seed: int) -> Feed:
             power_w=source.markov_on,
             mean_on_s=source.mean_on or 1.0,
             mean_off_s=source.mean_off or 1.0,
-            total_s=source.duration or 1.0,
+            total_s=total_s,
             rng=rng,
         )
         inputs, edges = feed.inputs, feed.edges_s

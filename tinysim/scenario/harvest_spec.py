@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from tinysim.figures import Spec
+from tinysim.scenario.harvest_sources import PeriodicSource, PiezoSource, RfSource, ThermoelectricSource
 from tinysim.scenario.policies import PolicyName
 from tinysim.scenario.units import Farads, Joules, Ohms, Seconds, Share, Volts, Watts, quantity
 
@@ -16,12 +17,20 @@ SquareMetres = Annotated[float, quantity("m**2"), Field(gt=0)]
 
 
 class HarvestSource(Spec):
-    """Where the power comes from: exactly one of the four."""
+    """Where the power comes from: exactly one source."""
 
     constant: Watts | None = None
     """The same power all the time."""
     per_hour: Annotated[tuple[Watts, ...], Field(min_length=24, max_length=24)] | None = None
     """Mean power in each hour of the day."""
+    periodic: PeriodicSource | None = None
+    """A pattern that repeats."""
+    rf: RfSource | None = None
+    """A radio transmitter."""
+    thermoelectric: ThermoelectricSource | None = None
+    """A temperature difference."""
+    piezo: PiezoSource | None = None
+    """A vibration."""
     trace: str | None = None
     """CSV of power, or of voltage and current, with units in the headings; beside the scenario file."""
     irradiance: str | None = None
@@ -55,7 +64,8 @@ class HarvestSource(Spec):
 
     @model_validator(mode="after")
     def _one(self) -> HarvestSource:
-        kinds = ("constant", "per_hour", "trace", "irradiance", "markov_on")
+        made = ("constant", "periodic", "per_hour", "markov_on", "rf", "thermoelectric", "piezo")
+        kinds = (*made, "trace", "irradiance")
         given = [n for n in kinds if getattr(self, n) is not None]
         if len(given) != 1:
             raise ValueError(f"give one of {', '.join(kinds)}; given: {', '.join(given) or 'none'}")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinysim as ts
-from tinysim.deploy.fit import flash_ways_out, speedups, ways_out
+from tinysim.deploy.fit import flash_ways_out, misfits, speedups, too_small, ways_out
 from tinysim.deploy.layout import room
 from tinysim.deploy.place import weights_that_wait_least
 from tinysim.errors import DoesNotFit, SpecError
@@ -103,3 +103,42 @@ def test_patches_gain_the_stalls_of_an_arena_that_comes_back():
     way = next(way for way in ways_out(deployment) if way.peak_bytes)
     assert way.peak_bytes <= 512 * 1024
     assert way.extra_latency_s < 0
+
+
+def with_sram(n_bytes):
+    """A NUCLEO-L4R5ZI whose SRAM has so many bytes."""
+    board = ts.load_device("nucleo-l4r5zi")
+    memories = tuple(
+        m.model_copy(update={"size": m.size.model_copy(update={"value": n_bytes / 1024})}) if m.name == "sram" else m
+        for m in board.memories
+    )
+    return board.model_copy(update={"memories": memories, "name": "other-sram"})
+
+
+@pytest.mark.parametrize(
+    "beside", [{"weights_in": "sram"}, {"code_in": "sram"}, {"weights_in": "sram", "code_in": "sram"}]
+)
+def test_what_shares_a_memory_counts_together(beside):
+    network = ts.load_network("kws")
+    at_ease = ts.deploy(network, "nucleo-l4r5zi", "tflm-cmsis-nn", **beside)
+    assert misfits(at_ease) == ()
+    arena, flash = at_ease.arena.peak_bytes, at_ease.flash
+    stored = flash.model_bytes * ("weights_in" in beside) + flash.code_bytes * ("code_in" in beside)
+    options = {"activations_in": "sram", **beside}
+    assert misfits(ts.deploy(network, with_sram(arena + stored), "tflm-cmsis-nn", **options)) == ()
+    tight = ts.deploy(network, with_sram(arena + stored - 1), "tflm-cmsis-nn", **options)
+    (text,) = misfits(tight)
+    assert f"needs {arena + stored:,} B ({arena:,} + {stored:,}) of sram, which has {arena + stored - 1:,} B" in text
+    assert too_small(tight) == (True, True)
+    assert not ts.estimate(network, tight.target).fits
+    with pytest.raises(DoesNotFit, match="the arena with model and code needs"):
+        tight.check_fit()
+    assert ways_out(tight)[0].peak_bytes < arena
+
+
+def test_measured_rows_fit_beside_each_other():
+    """HALE's weights in RAM beside its arena: rows that were measured, so they fit."""
+    for network in ("ad", "ic", "kws", "vww"):
+        for device in ("nucleo-l4r5zi", "nucleo-u575zi-q"):
+            deployment = ts.deploy(ts.load_network(network), device, "bosch-hale-1.0.175", build="max-performance")
+            assert misfits(deployment) == ()

@@ -67,37 +67,73 @@ class Remedy:
         return f"{self.what} ({size}{time})"
 
 
-def misfits(deployment: Deployment) -> tuple[str, ...]:
-    """What does not fit its memory, in sentences that name memory, need and have; empty if all fits."""
+@dataclass(slots=True)
+class _Held:
+    """What lies in one memory [B]."""
+
+    memory: Memory
+    arena: int = 0
+    stored: int = 0
+    """model and code"""
+
+    @property
+    def misses(self) -> bool:
+        return self.arena + self.stored > room(self.memory)
+
+    def __str__(self) -> str:
+        has = f"of {self.memory.name}, which has {room(self.memory):,.0f} B"
+        if self.arena and self.stored:
+            parts = f"({self.arena:,} + {self.stored:,})"
+            return f"the arena with model and code needs {self.arena + self.stored:,} B {parts} {has}"
+        return f"the {'arena' if self.arena else 'model and code'} needs {self.arena + self.stored:,} B {has}"
+
+
+def _held(deployment: Deployment) -> dict[str, _Held]:
+    """By memory, what lies in it."""
     layout, flash = deployment.layout, deployment.flash.total_bytes
-    code = 0 if flash is None else flash - deployment.flash.model_bytes
-    stored: dict[str, tuple[Memory, int]] = {layout.code.name: (layout.code, code)}
+    held: dict[str, _Held] = {}
+
+    def of(memory: Memory) -> _Held:
+        return held.setdefault(memory.name, _Held(memory))
+
+    for pool in layout.pools:
+        of(pool.memory).arena += pool.peak_bytes
+    of(layout.code).stored += 0 if flash is None else flash - deployment.flash.model_bytes
     for memory, n_bytes in layout.stored(deployment.flash.model_bytes, deployment.table.weight_bytes):
-        stored[memory.name] = (memory, n_bytes + stored.get(memory.name, (memory, 0))[1])
-    needs = [(pool.memory, pool.peak_bytes, "arena") for pool in layout.pools]
-    needs += [(memory, n_bytes, "model and code") for memory, n_bytes in stored.values()]
-    return tuple(
-        f"the {what} needs {need:,} B of {memory.name}, which has {int(memory.size.si):,} B"
-        for memory, need, what in needs
-        if memory.size.known and need > memory.size.si
-    )
+        of(memory).stored += n_bytes
+    return held
+
+
+def misfits(deployment: Deployment) -> tuple[str, ...]:
+    """What does not fit its memory, in sentences that name memory, need and have; empty if all fits.
+
+    Arena, model and code count together where they share a memory.
+    """
+    return tuple(str(held) for held in _held(deployment).values() if held.misses)
 
 
 def too_small(deployment: Deployment) -> tuple[bool, bool]:
-    """Whether a memory is too small for the arena, and whether one is for model or code."""
-    wrong = misfits(deployment)
-    arena = any(text.startswith("the arena") for text in wrong)
-    return arena, any(not text.startswith("the arena") for text in wrong)
+    """Whether a memory is too small for the arena and what lies beside it, and whether one is for model or code."""
+    wrong = [held for held in _held(deployment).values() if held.misses]
+    return any(held.arena for held in wrong), any(held.stored for held in wrong)
 
 
 def ways_out(deployment: Deployment, *, count: int = 3) -> tuple[Remedy, ...]:
     """The cheapest remedies after which the arena fits, results unchanged first; the smallest if none suffices."""
-    return _cheapest(list(remedies(deployment)), room(deployment.target.placement.activations), count)
+    return _cheapest(list(remedies(deployment)), _arena_room(deployment), count)
 
 
 def flash_ways_out(deployment: Deployment, *, count: int = 3) -> tuple[Remedy, ...]:
     """The same for model and code in their memory."""
-    return _cheapest(list(flash_remedies(deployment)), room(deployment.target.placement.weights), count)
+    memory = deployment.target.placement.weights
+    beside = _held(deployment).get(memory.name, _Held(memory))
+    return _cheapest(list(flash_remedies(deployment)), room(memory) - beside.arena, count)
+
+
+def _arena_room(deployment: Deployment) -> float:
+    """What model and code leave to the arena of the memory where the linker script puts it [B]."""
+    memory = deployment.target.placement.activations
+    return room(memory) - _held(deployment).get(memory.name, _Held(memory)).stored
 
 
 def _cheapest(known: list[Remedy], limit: float, count: int) -> tuple[Remedy, ...]:
@@ -116,7 +152,7 @@ def remedies(deployment: Deployment) -> Iterator[Remedy]:
     network, policy = deployment.network, deployment.arena.policy
     have = deployment.arena.peak_bytes
     latency = _latencies(deployment.network, deployment.target)
-    limit = room(deployment.target.placement.activations)
+    limit = _arena_room(deployment)
     # an arena that fits again no longer waits for the memory it moved to
     gain = _stalls_of_moving(deployment, latency)
     for schedule in _best_of_each_kind(network, policy, limit):
@@ -201,8 +237,10 @@ def _other_memories(
     target = deployment.target
     place = target.placement
     own: Memory = getattr(place, what)
+    held = _held(deployment)
     for memory in stores(target) if what == "weights" else holders(target, what, own):
-        if room(memory) < need:
+        beside = held.get(memory.name, _Held(memory))
+        if room(memory) < need + beside.arena + beside.stored:
             continue
         where = {"code_in": place.code.name, "weights_in": place.weights.name, "activations_in": place.activations.name}
         moved = resolve_target(

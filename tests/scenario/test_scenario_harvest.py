@@ -2,7 +2,9 @@
 
 import json
 import math
+import sys
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,8 @@ from tinysim.scenario.reader import read_spec
 from tinysim.scenario.tasks import Task, Workload, from_engine, from_estimate, live_bytes, split
 from tinysim.supply.capacitors import Capacitor
 from tinysim.supply.feed import Feed
+from tinysim.supply.plane import plane_irradiance
+from tinysim.supply.traces import read_irradiance
 
 FREE = Nvm.model_validate(
     {
@@ -400,6 +404,60 @@ def test_irradiance_becomes_power(tmp_path: Path) -> None:
     run = harvest_run(path)
     assert run.feed.inputs.tolist() == pytest.approx([0.0, 100 * 25e-4 * 0.2 * 0.8])
     assert run.result.supply.ledger.harvested_j == pytest.approx(300 * 100 * 25e-4 * 0.2)
+
+
+SUN = "irradiance: sun.csv, cell: {short: 60 mA, open: 5 V, mpp_voltage: 4 V, mpp_current: 55 mA}"
+SITE = 'site: {start: "2001-01-08T00:00:00-05:00", latitude: 36.1, longitude: -79.95, tilt: TILT}'
+
+
+def sunny(folder: Path, source: str) -> Path:
+    path = folder / "small.yaml"
+    path.write_text(SMALL.replace("constant: 2 mW, duration: 10 min", source), encoding="utf-8")
+    return path
+
+
+def test_irradiance_through_a_cell(tmp_path: Path) -> None:
+    """Under standard conditions the cell gives its maximum power, 4 V x 55 mA."""
+    (tmp_path / "sun.csv").write_text("time_s,irradiance_w_m2\n0,0\n300,1000\n", encoding="utf-8")
+    assert harvest_run(sunny(tmp_path, SUN)).feed.inputs.tolist() == pytest.approx([0.0, 0.22], rel=1e-4)
+    with pytest.raises(SpecError, match=r"line 2, harvest\.cell: give either a part"):
+        harvest_run(sunny(tmp_path, "irradiance: sun.csv, cell: {short: 60 mA}"))
+    with pytest.raises(SpecError, match="line 2, harvest: irradiance needs either area"):
+        harvest_run(sunny(tmp_path, SUN + ", area: 1 cm**2"))
+    with pytest.raises(SpecError, match=r"line 2, harvest\.site\.latitude"):
+        harvest_run(sunny(tmp_path, f"{SUN}, {SITE}".replace("36.1", "96").replace("TILT", "0")))
+
+
+def test_a_tilted_panel_sees_the_winter_sun(tmp_path: Path) -> None:
+    pytest.importorskip("pvlib")
+    rows = Path(__file__).parents[2] / "examples" / "scenarios" / "january_greensboro.csv"
+    (tmp_path / "sun.csv").write_text(rows.read_text(encoding="utf-8"), encoding="utf-8")
+    joules = {}
+    for name, source in {"bare": SUN, **{t: f"{SUN}, {SITE}".replace("TILT", t) for t in ("0", "50", "180")}}.items():
+        spec, _ = read_spec(HarvestScenario, sunny(tmp_path, source))
+        feed = build_feed(spec.harvest, folder=tmp_path, seed=0)
+        joules[name] = float(np.sum(feed.inputs * np.diff(feed.edges_s)))
+    assert joules["0"] == pytest.approx(joules["bare"], rel=1e-2)  # a flat panel sees the horizontal irradiance
+    assert 1.2 < joules["50"] / joules["0"] < 2.2
+    assert joules["180"] < 0.3 * joules["0"]  # face down: what the ground sends back
+
+
+def test_flat_and_face_down_panels_are_exact() -> None:
+    pytest.importorskip("pvlib")
+    time, ghi = read_irradiance(Path(__file__).parents[2] / "examples" / "scenarios" / "january_greensboro.csv")
+    start = datetime(2001, 1, 8, tzinfo=timezone(timedelta(hours=-5)))
+    place = {"start": start, "latitude_deg": 36.1, "longitude_deg": -79.95, "albedo": 0.2}
+    assert plane_irradiance(time, ghi, tilt_deg=0.0, **place) == pytest.approx(ghi, abs=1e-9)
+    assert plane_irradiance(time, ghi, tilt_deg=180.0, **place) == pytest.approx(0.2 * ghi, abs=1e-9)
+    with pytest.raises(InputError, match="time zone"):
+        plane_irradiance(time, ghi, tilt_deg=0.0, **(place | {"start": datetime(2001, 1, 8)}))
+
+
+def test_without_pvlib_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pvlib", None)
+    (tmp_path / "sun.csv").write_text("time_s,irradiance_w_m2\n0,0\n300,1000\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"pip install 'tinysim\[pvlib\]'"):
+        harvest_run(sunny(tmp_path, f"{SUN}, {SITE}".replace("TILT", "30")))
 
 
 def test_a_charger_books_what_it_loses(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from tinysim.scenario.reader import read_spec
 from tinysim.scenario.tasks import Workload, from_engine, from_estimate, split
 from tinysim.supply.capacitors import Capacitor
 from tinysim.supply.feed import Feed
-from tinysim.supply.harvesters import constant_feed, markov_feed, periodic_feed
+from tinysim.supply.harvesters import constant_feed, irradiance_trace, markov_feed, periodic_feed
+from tinysim.supply.plane import plane_irradiance
 from tinysim.supply.presets import ChargerSpec, list_chargers, load_harvester
 from tinysim.supply.traces import PowerTrace, VITrace, read_irradiance, read_trace
 
@@ -149,7 +150,21 @@ def _trace(source: HarvestSource, folder: Path) -> Feed:
     """A recorded harvest: power as it is, voltage and current through the charger if there is one."""
     if source.irradiance is not None:
         time, irradiance = read_irradiance(folder / source.irradiance, max_gap_s=source.max_gap)
+        if source.site is not None:
+            site = source.site
+            irradiance = plane_irradiance(
+                time,
+                irradiance,
+                start=site.start,
+                latitude_deg=site.latitude,
+                longitude_deg=site.longitude,
+                tilt_deg=site.tilt,
+                azimuth_deg=site.azimuth,
+                albedo=site.albedo,
+            )
         inside = _inside(time, source.duration)
+        if source.cell is not None:
+            return irradiance_trace(source.cell.cell(), time[inside], irradiance[inside], name=source.irradiance).feed()
         watts = irradiance * (source.area or 0.0) * (source.panel_efficiency or 0.0)
         return PowerTrace(time[inside], watts[inside], source.irradiance).feed()
     trace = read_trace(folder / str(source.trace), max_gap_s=source.max_gap)

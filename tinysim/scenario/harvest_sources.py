@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from tinysim.errors import SpecError
 from tinysim.figures import Spec
-from tinysim.scenario.units import Farads, Hertz, Seconds, Volts, Watts, quantity
-from tinysim.supply.harvesters import Thermoelectric, friis_power_w, piezo_power_w
-from tinysim.supply.presets import AmbientSpec, load_harvester
+from tinysim.scenario.units import Amperes, Farads, Hertz, Seconds, Volts, Watts, quantity
+from tinysim.supply.harvesters import SolarCell, Thermoelectric, friis_power_w, piezo_power_w
+from tinysim.supply.presets import AmbientSpec, SolarSpec, load_harvester
 
-__all__ = ["PeriodicSource", "PiezoSource", "RfSource", "ThermoelectricSource"]
+__all__ = ["CellSource", "PeriodicSource", "PiezoSource", "RfSource", "SiteSource", "ThermoelectricSource"]
 
 Metres = Annotated[float, quantity("m"), Field(gt=0, allow_inf_nan=False)]
 Ratio = Annotated[float, quantity("1"), Field(gt=0, allow_inf_nan=False)]
@@ -21,6 +21,63 @@ Difference = Annotated[float, quantity("kelvin"), Field(ge=0, allow_inf_nan=Fals
 Drop = Annotated[float, quantity("V"), Field(ge=0, allow_inf_nan=False)]
 PositiveOhms = Annotated[float, quantity("ohm"), Field(gt=0, allow_inf_nan=False)]
 VoltsPerKelvin = Annotated[float, quantity("V/kelvin"), Field(gt=0, allow_inf_nan=False)]
+
+
+Degrees = Annotated[float, quantity("degree"), Field(allow_inf_nan=False)]
+
+
+class CellSource(Spec):
+    """A single-diode solar cell: a `part` of the library, or its four figures under standard conditions."""
+
+    part: str | None = None
+    """Cell of the library with sourced standard-condition data (`solar-engage-gameboy`)."""
+    short: Amperes | None = None
+    """Short-circuit current."""
+    open: Volts | None = None
+    """Open-circuit voltage."""
+    mpp_voltage: Volts | None = None
+    """At the maximum power point."""
+    mpp_current: Amperes | None = None
+    """At the maximum power point."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> CellSource:
+        self.cell().parameters()
+        return self
+
+    def cell(self) -> SolarCell:
+        """The cell.
+
+        Raises:
+            SpecError: figures are missing, or `part` is no solar cell of the library.
+        """
+        figures = (self.short, self.open, self.mpp_voltage, self.mpp_current)
+        short, open_v, mpp_v, mpp_a = (0.0 if figure is None else figure for figure in figures)
+        if self.part is None and None not in figures:
+            return SolarCell(short_a=short, open_v=open_v, mpp_v=mpp_v, mpp_a=mpp_a)
+        if self.part is None or figures != (None,) * 4:
+            raise SpecError("give either a part, or short, open, mpp_voltage and mpp_current")
+        part = load_harvester(self.part)
+        if not isinstance(part, SolarSpec):
+            raise SpecError(f"part: {self.part} is no solar cell")
+        return part.cell()
+
+
+class SiteSource(Spec):
+    """Where a panel stands, for global horizontal irradiance put on its plane (`plane_irradiance`, by pvlib)."""
+
+    start: AwareDatetime
+    """Date and time of the series' time 0, with time zone."""
+    latitude: Annotated[Degrees, Field(ge=-90, le=90)]
+    """North of the equator."""
+    longitude: Annotated[Degrees, Field(ge=-180, le=180)]
+    """East of Greenwich."""
+    tilt: Annotated[Degrees, Field(ge=0, le=180)]
+    """From the horizontal."""
+    azimuth: Annotated[Degrees, Field(ge=0, le=360)] = 180.0
+    """Clockwise from north."""
+    albedo: Annotated[float, Field(ge=0, le=1)] = 0.25
+    """Of the ground."""
 
 
 class PeriodicSource(Spec):

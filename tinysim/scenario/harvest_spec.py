@@ -7,7 +7,14 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from tinysim.figures import Spec
-from tinysim.scenario.harvest_sources import PeriodicSource, PiezoSource, RfSource, ThermoelectricSource
+from tinysim.scenario.harvest_sources import (
+    CellSource,
+    PeriodicSource,
+    PiezoSource,
+    RfSource,
+    SiteSource,
+    ThermoelectricSource,
+)
 from tinysim.scenario.policies import PolicyName
 from tinysim.scenario.units import Farads, Joules, Ohms, Seconds, Share, Volts, Watts, quantity
 
@@ -45,6 +52,10 @@ class HarvestSource(Spec):
     """Of the panel, for irradiance."""
     panel_efficiency: Annotated[float, quantity("1"), Field(gt=0, le=1)] | None = None
     """Of the panel, for irradiance."""
+    cell: CellSource | None = None
+    """Single-diode cell instead of area and panel_efficiency, for irradiance."""
+    site: SiteSource | None = None
+    """Irradiance is global horizontal, and the panel is tilted; needs pvlib."""
     flicker: float = Field(default=0.0, ge=0, le=2)
     """Standard deviation of ln(power) around `per_hour`, correlated over `flicker_time`; the mean stays."""
     flicker_time: Seconds = 300.0
@@ -73,8 +84,11 @@ class HarvestSource(Spec):
             raise ValueError(f"{given[0]} needs a duration")
         if self.charger is not None and self.trace is None:
             raise ValueError("a charger needs a trace of voltage and current")
-        if (self.irradiance is not None) != (self.area is not None and self.panel_efficiency is not None):
-            raise ValueError("irradiance, area and panel_efficiency belong together")
+        panel = (self.area is not None, self.panel_efficiency is not None)
+        if self.irradiance is not None and panel != ((self.cell is None,) * 2):
+            raise ValueError("irradiance needs either area and panel_efficiency, or a cell")
+        if self.irradiance is None and (any(panel) or self.cell or self.site):
+            raise ValueError("area, panel_efficiency, cell and site belong to irradiance")
         if (self.markov_on is not None) != (self.mean_on is not None and self.mean_off is not None):
             raise ValueError("markov_on, mean_on and mean_off belong together")
         return self

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from tinysim.deploy.costs import layer_costs
+from tinysim.deploy.costs import LayerCosts, layer_costs
 from tinysim.deploy.flash import flash_use
 from tinysim.deploy.layout import holders, room, stores
 from tinysim.deploy.memory import MemoryPolicy, MemorySchedule, cheapest_schedule, memory_schedules, plan_arena
 from tinysim.deploy.memory.in_place import IN_PLACE_RULES
 from tinysim.deploy.place import fastest_layout
 from tinysim.deploy.policy import arena_policy
+from tinysim.deploy.schedule_time import schedule_extra_s
 from tinysim.deploy.target import Target, is_timed, precision_of, resolve_target
 from tinysim.errors import InputError, NetworkError, UnsupportedOperator
 from tinysim.network.graph import Network
@@ -151,14 +152,18 @@ def remedies(deployment: Deployment) -> Iterator[Remedy]:
     """Everything that lowers the arena: order, in-place kernels, planner, partial execution, memory, resolution."""
     network, policy = deployment.network, deployment.arena.policy
     have = deployment.arena.peak_bytes
-    latency = _latencies(deployment.network, deployment.target)
+    costs = _costs(deployment.network, deployment.target)
+    latency = None if costs is None else costs.latency_s
     limit = _arena_room(deployment)
     # an arena that fits again no longer waits for the memory it moved to
     gain = _stalls_of_moving(deployment, latency)
-    for schedule in _best_of_each_kind(network, policy, limit):
+
+    def cost_of(schedule: MemorySchedule) -> float:
+        return schedule.overhead if costs is None else schedule_extra_s(schedule, costs, deployment.target)
+
+    for schedule in _best_of_each_kind(network, policy, limit, cost_of):
         if schedule.peak_bytes < have:
-            extra = _repeated(schedule, network, latency)
-            extra = None if extra is None else extra - gain * (schedule.peak_bytes <= limit)
+            extra = None if costs is None else cost_of(schedule) - gain * (schedule.peak_bytes <= limit)
             price = "none at run time" if schedule.kind == "reordered" else "kernels that work on parts of tensors"
             yield Remedy(schedule.detail, schedule.peak_bytes, extra, price)
     better = (
@@ -174,18 +179,18 @@ def remedies(deployment: Deployment) -> Iterator[Remedy]:
     yield from _smaller_inputs(deployment, latency)
 
 
-def _best_of_each_kind(network: Network, policy: MemoryPolicy, limit: float) -> list[MemorySchedule]:
-    """Of each kind the one that fits with the least repeated work, else the smallest; of patches the best 2 x 2 too."""
-    best: dict[tuple[str, int], MemorySchedule] = {}
-
-    def worse(s: MemorySchedule) -> tuple[bool, float, float]:
-        fits = s.peak_bytes <= limit
-        return (not fits, s.overhead, s.peak_bytes) if fits else (not fits, s.peak_bytes, s.overhead)
-
+def _best_of_each_kind(
+    network: Network, policy: MemoryPolicy, limit: float, price: Callable[[MemorySchedule], float]
+) -> list[MemorySchedule]:
+    """Of each kind the one of least price that fits, else the smallest; of patches the best 2 x 2 too."""
+    best: dict[tuple[str, int], tuple[tuple[bool, float, float], MemorySchedule]] = {}
     for s in memory_schedules(network, policy):
+        fits = s.peak_bytes <= limit
+        worse = (not fits, price(s), s.peak_bytes) if fits else (not fits, s.peak_bytes, s.overhead)
         for key in ((s.kind, 0), (s.kind, 4))[: 2 if (s.rows, s.columns) == (2, 2) else 1]:
-            best[key] = min(best.get(key, s), s, key=worse)
-    chosen = {s.detail: s for (kind, _), s in best.items() if kind != "layers"}
+            if key not in best or worse < best[key][0]:
+                best[key] = worse, s
+    chosen = {s.detail: s for (kind, _), (_, s) in best.items() if kind != "layers"}
     return list(chosen.values())
 
 
@@ -272,20 +277,16 @@ def _smaller_inputs(deployment: Deployment, latency: np.ndarray | None) -> Itera
 
 def _latencies(network: Network, target: Target) -> np.ndarray | None:
     """Time of each operator on the core [s]; None if the kernel library cannot price one."""
+    costs = _costs(network, target)
+    return None if costs is None else costs.latency_s
+
+
+def _costs(network: Network, target: Target) -> LayerCosts | None:
+    """The same with its causes."""
     try:
-        return layer_costs(network.table(), target).latency_s
+        return layer_costs(network.table(), target)
     except UnsupportedOperator:
         return None
-
-
-def _repeated(schedule: MemorySchedule, network: Network, latency: np.ndarray | None) -> float | None:
-    """Time of the work that a schedule repeats: an operator's, in proportion to its multiply-accumulates."""
-    if latency is None:
-        return None
-    if not schedule.macs:
-        return 0.0
-    plain = np.maximum(network.table().macs, 1)
-    return float((latency * (np.asarray(schedule.macs) / plain - (network.table().macs > 0))).sum())
 
 
 def fit_memory(
@@ -296,9 +297,9 @@ def fit_memory(
 ) -> MemorySchedule:
     """The cheapest way to run a network whose arena fits: as it is, reordered, streamed, in patches or channel groups.
 
-    With a device, schedules are priced by the time that repeated work takes there, and `sram` is the memory that its
-    linker script gives to the arena unless said; without one, by repeated multiply-accumulates under TFLM's policy.
-    Not priced: writing patches' borders, a loop over tiles instead of one.
+    With a device, schedules are priced by the time that repeated work, calls per part and copies of parts take there,
+    and `sram` is the memory that its linker script gives to the arena unless said; without one, by repeated
+    multiply-accumulates under TFLM's policy.
 
     Args:
         network: `Network`, path of a model file, or name in the zoo.
@@ -321,15 +322,16 @@ def fit_memory(
         raise InputError(
             f"{target.device.name}: the size of {memory.name} is unknown; give sram, for example '192 KiB'"
         )
-    latency = _latencies(net, target)
+    costs = _costs(net, target)
 
     def price(schedule: MemorySchedule) -> float:
-        return schedule.overhead if latency is None else _repeated(schedule, net, latency) or 0.0
+        return schedule.overhead if costs is None else schedule_extra_s(schedule, costs, target)
 
     limit = int(memory.size.si) if sram is None else _bytes(sram)
     found = cheapest_schedule(net, limit, arena_policy(target), cost=price)
-    extra = _repeated(found, net, latency)
-    return replace(found, latency_s=None if latency is None or extra is None else float(latency.sum()) + extra)
+    if costs is None:
+        return found
+    return replace(found, latency_s=float(costs.latency_s.sum()) + schedule_extra_s(found, costs, target))
 
 
 def _bytes(sram: str | int) -> int:

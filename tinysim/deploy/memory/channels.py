@@ -12,9 +12,10 @@ from tinysim.deploy.memory.buffers import Buffers, aligned, lifetimes
 from tinysim.network.graph import Network
 from tinysim.network.kinds import FAMILY
 
-__all__ = ["channel_buffers", "channel_segments"]
+__all__ = ["ACCUMULATOR_BYTES", "channel_buffers", "channel_segments"]
 
-_ACCUMULATOR_BYTES = 4
+#: a partial sum
+ACCUMULATOR_BYTES = 4
 
 
 def channel_segments(network: Network) -> list[tuple[int, int]]:
@@ -72,7 +73,7 @@ def channel_buffers(network: Network, first: int, last: int, groups: int, *, ali
     until[row] = max(until[row], since[row])
     partial = Buffers(size, since, until, buffers.tensor, buffers.name, buffers.root)
     sums = Buffers(
-        aligned(np.array([_ACCUMULATOR_BYTES * network.tensors[out].elements]), alignment),
+        aligned(np.array([ACCUMULATOR_BYTES * network.tensors[out].elements]), alignment),
         np.array([first + 1]),
         np.array([last + 1]),
         np.array([-1]),

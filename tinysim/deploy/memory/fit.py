@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from tinysim.deploy.memory.buffers import Buffers
-from tinysim.deploy.memory.channels import channel_buffers, channel_segments
+from tinysim.deploy.memory.channels import ACCUMULATOR_BYTES, channel_buffers, channel_segments
 from tinysim.deploy.memory.patches import patch_buffers, patch_work, streaming_buffers
 from tinysim.deploy.memory.plan import ArenaPlan, MemoryPolicy, plan_arena, plan_buffers
 from tinysim.deploy.memory.regions import patchable_splits, split_tensor
@@ -24,7 +24,7 @@ GROUPS = (2, 4, 8)
 
 @dataclass(frozen=True, slots=True)
 class MemorySchedule:
-    """A way to run a network, its arena, and the multiply-accumulates that it repeats."""
+    """A way to run a network, its arena, and the work that it repeats."""
 
     kind: str
     """"layers", "reordered", "channels", "streaming" or "patches\""""
@@ -38,8 +38,12 @@ class MemorySchedule:
     columns: int = 1
     order: tuple[int, ...] = ()
     """order of the operators, if reordered"""
-    macs: tuple[int, ...] = field(default=(), repr=False)
-    """multiply-accumulates of each operator, repeated ones included; empty if nothing is repeated"""
+    outputs: tuple[float, ...] = field(default=(), repr=False)
+    """computed share of each operator's output, above 1 if parts repeat some; empty without parts"""
+    runs: tuple[int, ...] = field(default=(), repr=False)
+    """calls of each operator's kernel; empty without parts"""
+    copied_bytes: int = 0
+    """copied between whole tensors and parts of them"""
     latency_s: float | None = None
     """time of an inference, if priced on a device"""
 
@@ -66,13 +70,20 @@ def memory_schedules(network: Network, policy: MemoryPolicy) -> Iterator[MemoryS
     def planned(buffers: Buffers) -> ArenaPlan:
         return plan_buffers(network, buffers, policy)
 
+    once = (1.0,) * len(network.ops)
     for first, last in channel_segments(network):
         for groups in GROUPS:
             plan = planned(channel_buffers(network, first, last, groups, alignment=policy.alignment))
-            yield MemorySchedule("channels", f"operators {first} to {last} in {groups} groups of channels", plan)
+            detail = f"operators {first} to {last} in {groups} groups of channels"
+            runs = _runs(network, first, last + 1, [groups] * (last + 1 - first))
+            # the sums of all groups but the first are loaded again and stored
+            summed = (groups - 1) * ACCUMULATOR_BYTES * network.tensors[network.ops[last].outputs[0]].elements
+            yield MemorySchedule("channels", detail, plan, outputs=once, runs=runs, copied_bytes=summed)
     for split in patchable_splits(network):
         plan = planned(streaming_buffers(network, split, alignment=policy.alignment))
-        yield MemorySchedule("streaming", f"rows through the first {_operators(split)}", plan, split=split)
+        out_rows = [network.tensors[op.outputs[0]].shape[1] for op in network.ops[:split]]
+        runs, detail = _runs(network, 0, split, out_rows), f"rows through the first {_operators(split)}"
+        yield MemorySchedule("streaming", detail, plan, split=split, outputs=once, runs=runs)
         height, width = network.tensors[split_tensor(network, split)].shape[1:3]
         for rows, columns in GRIDS:
             if rows <= height and columns <= width:
@@ -80,8 +91,22 @@ def memory_schedules(network: Network, policy: MemoryPolicy) -> Iterator[MemoryS
                 plan = planned(patch_buffers(network, work, split, alignment=policy.alignment))
                 detail = f"{rows} x {columns} patches through the first {_operators(split)}"
                 yield MemorySchedule(
-                    "patches", detail, plan, work.overhead, split, rows, columns, macs=tuple(work.macs.tolist())
+                    "patches",
+                    detail,
+                    plan,
+                    work.overhead,
+                    split,
+                    rows,
+                    columns,
+                    outputs=tuple(work.outputs.tolist()),
+                    runs=_runs(network, 0, split, [rows * columns] * split),
+                    copied_bytes=work.copied_bytes,
                 )
+
+
+def _runs(network: Network, first: int, end: int, calls: list[int]) -> tuple[int, ...]:
+    """Calls of every operator: those of first..end - 1 as said, the others one."""
+    return (1,) * first + tuple(calls) + (1,) * (len(network.ops) - end)
 
 
 def _operators(count: int) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinysim.deploy.memory.buffers import Buffers, Ints, aligned, lifetimes
 from tinysim.deploy.memory.regions import Region, needed_regions, split_tensor, tiles
@@ -28,6 +29,10 @@ class PatchWork:
     """multiply-accumulates of each operator of the network, repeated ones included, shape (n_ops,)"""
     plain_macs: Ints
     """the same without patches"""
+    outputs: NDArray[np.float64]
+    """computed share of each operator's output, above 1 with halos, shape (n_ops,)"""
+    copied_bytes: int
+    """of the network's input into tiles, borders as often as they are read, and of the last outputs out of them"""
 
     @property
     def overhead(self) -> float:
@@ -44,14 +49,24 @@ def patch_work(network: Network, split: int, rows: int, columns: int) -> PatchWo
     Raises:
         InputError: the network cannot be split there, or has fewer pixels than tiles.
     """
-    _, height, width, _ = network.tensors[split_tensor(network, split)].shape
+    whole = split_tensor(network, split)
+    _, height, width, _ = network.tensors[whole].shape
     regions = needed_regions(network, split, tiles(height, width, rows, columns))
     plain = network.table().macs
-    macs = plain.copy()
+    macs, outputs = plain.copy(), np.ones(len(plain))
     for i, op in enumerate(network.ops[:split]):
-        pixels = int(np.prod(network.tensors[op.outputs[0]].shape[1:3]))
-        macs[i] = plain[i] // pixels * int(regions[op.outputs[0]].pixels.sum())
-    return PatchWork(regions, macs, plain)
+        pixels = _pixels(network, op.outputs[0])
+        computed = int(regions[op.outputs[0]].pixels.sum())
+        macs[i] = plain[i] // pixels * computed
+        outputs[i] = computed / pixels
+    copied = network.tensors[whole].n_bytes
+    for t in regions.keys() & set(network.inputs):
+        copied += network.tensors[t].n_bytes // _pixels(network, t) * int(regions[t].pixels.sum())
+    return PatchWork(regions, macs, plain, outputs, copied)
+
+
+def _pixels(network: Network, tensor: int) -> int:
+    return int(np.prod(network.tensors[tensor].shape[1:3]))
 
 
 def patch_buffers(network: Network, work: PatchWork, split: int, *, alignment: int = 16) -> Buffers:
@@ -67,7 +82,7 @@ def patch_buffers(network: Network, work: PatchWork, split: int, *, alignment: i
         if t == whole:
             first[row] = 1
         elif t in work.regions:
-            pixel_bytes = network.tensors[t].n_bytes // int(np.prod(network.tensors[t].shape[1:3]))
+            pixel_bytes = network.tensors[t].n_bytes // _pixels(network, t)
             size[row] = aligned(np.array(int(work.regions[t].pixels.max()) * pixel_bytes), alignment)
     return Buffers(size, first, last, buffers.tensor, buffers.name, buffers.root)
 

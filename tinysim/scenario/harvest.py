@@ -207,7 +207,12 @@ def build_node(scenario: HarvestScenario, tasks: Workload, nvm: Nvm) -> Node:
     policy = "none" if spec.tasks == "inference" and spec.policy == "static" else spec.policy
     return Node(
         kept=prepare(cut, policy, nvm),
-        capacitor=Capacitor(storage.capacitance, leakage_ohm=storage.leakage or math.inf, rated_v=storage.rated),
+        capacitor=Capacitor(
+            storage.capacitance,
+            leakage_ohm=storage.leakage or math.inf,
+            esr_ohm=storage.esr,
+            rated_v=storage.rated,
+        ),
         on_v=storage.turn_on,
         off_v=storage.turn_off,
         request_s=spec.request,

@@ -101,6 +101,8 @@ class Storage(Spec):
     """Capacitance over the swing (see `effective_capacitance_f` for DC bias)."""
     leakage: Ohms | None = None
     """Leakage resistance; None: none."""
+    esr: Ohms = 0.0
+    """Equivalent series resistance between the capacitor and the load."""
     rated: Volts
     """Highest voltage; the surplus is clipped."""
     turn_on: Volts

@@ -9,7 +9,7 @@ tasks it holds.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from tinysim.errors import InputError
 from tinysim.scenario.policies import Kept
 from tinysim.supply.capacitors import Capacitor
 from tinysim.supply.feed import Feed
+from tinysim.supply.motion import drawn_behind_esr
 from tinysim.supply.stepping import Demand, Policy, SupplyRun, run
 
 __all__ = ["Intermittence", "Node", "run_node"]
@@ -48,12 +49,32 @@ class Node:
         if not 0.0 < self.efficiency <= 1.0 or (self.request_s is not None and self.request_s <= 0.0):
             raise InputError("node: needs an efficiency in 0 to 1 and a request period above 0")
 
-    @property
-    def threshold_v(self) -> float:
-        """Where work stops."""
-        return self.kept.threshold_v(
-            capacitance_f=self.capacitor.capacitance_f, off_v=self.off_v, efficiency=self.efficiency
+    def inside(self, demand: Demand) -> Demand:
+        """A demand at the terminals as one inside the capacitor: what the ESR turns into heat is loss."""
+        if self.capacitor.esr_ohm == 0.0:
+            return demand
+        draw, low = drawn_behind_esr(self.capacitor, power_w=demand.draw, high_v=self.on_v, low_v=demand.low_v)
+        share = demand.useful_share * (demand.draw / draw if draw else 1.0)
+        return demand._replace(draw=draw, low_v=low, useful_share=share)
+
+    def work(self) -> Demand:
+        """The demand at work, down to where work stops."""
+        work = self.inside(
+            Demand("work", self.kept.power_w / self.efficiency, self.off_v, useful_share=self.efficiency)
         )
+        if self.kept.policy != "jit":
+            return work
+        save = self.save()
+        stop_v = self.kept.threshold_v(
+            capacitance_f=self.capacitor.capacitance_f, off_v=save.low_v, efficiency=save.useful_share
+        )
+        return work._replace(low_v=max(stop_v, work.low_v))
+
+    def save(self) -> Demand:
+        """The demand of a just-in-time checkpoint."""
+        kept, eta = self.kept, self.efficiency
+        draw = kept.save_j / kept.save_s / eta if kept.save_s else 0.0
+        return self.inside(Demand("save", draw, self.off_v, math.inf, kept.save_s, eta))
 
 
 @dataclass
@@ -158,16 +179,17 @@ def run_node(node: Node, feed: Feed, *, start_v: float = 0.0) -> Intermittence:
     if feed.kind != "power":
         raise InputError("run_node: needs a power feed (behind a converter); loads are powers")
     best = float(feed.inputs.max())
+    low = node.inside(Demand("work", node.kept.power_w / node.efficiency, node.off_v, useful_share=node.efficiency))
     node.kept.check_atomic(
         capacitance_f=node.capacitor.capacitance_f,
         on_v=node.on_v,
-        off_v=node.off_v,
-        efficiency=node.efficiency,
+        off_v=low.low_v,
+        efficiency=low.useful_share,
         feed_w=best,
     )
     log = _Log()
     start = float(feed.edges_s[0])
-    supply = run(node.capacitor, feed, _policy(node, log, start), start_v=start_v)
+    supply = run(replace(node.capacitor, esr_ohm=0.0), feed, _policy(node, log, start), start_v=start_v)
     if node.request_s is None:
         requests = len(log.done_s) + (1 if log.open_s > 0.0 else 0)
     else:
@@ -179,29 +201,29 @@ def run_node(node: Node, feed: Feed, *, start_v: float = 0.0) -> Intermittence:
 
 def _policy(node: Node, log: _Log, start_s: float) -> Policy:
     kept, eta, off_v = node.kept, node.efficiency, node.off_v
-    stop_v, whole = node.threshold_v, kept.time_s
+    whole = kept.time_s
     off = Demand("off", node.off_w, high_v=node.on_v, useful_share=0.0)
-    work_w, idle_w = kept.power_w / eta, node.idle_w / eta
-    save = Demand("save", kept.save_j / kept.save_s / eta if kept.save_s else 0.0, off_v, math.inf, kept.save_s, eta)
+    work, save = node.work(), node.save()
+    idle = node.inside(Demand("idle", node.idle_w / eta, off_v, useful_share=eta))
     done = 0.0  # work time that is safe
     asked = start_s
     while True:
         now = (yield off).time_s
         energy, time = kept.resume(done)
         if time > 0.0:
-            outcome = yield Demand("boot", energy / time / eta, off_v, math.inf, time, eta)
+            outcome = yield node.inside(Demand("boot", energy / time / eta, off_v, math.inf, time, eta))
             now = outcome.time_s
             if outcome.reason != "time":
                 log.failures += 1
                 continue
         while True:
             if asked > now:
-                outcome = yield Demand("idle", idle_w, off_v, math.inf, asked - now, eta)
+                outcome = yield Demand("idle", idle.draw, idle.low_v, math.inf, asked - now, idle.useful_share)
                 now = outcome.time_s
                 if outcome.reason != "time":
                     break
             begin = now
-            outcome = yield Demand("work", work_w, stop_v, math.inf, whole - done, eta)
+            outcome = yield Demand("work", work.draw, work.low_v, math.inf, whole - done, work.useful_share)
             now = outcome.time_s
             if outcome.reason == "time":
                 log.asked_s.append(asked)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysim.cost.counts import Counts
-from tinysim.cost.cpu import chw, cmsis_nn, esp_dl, esp_nn, float32, nnom, tflm
+from tinysim.cost.cpu import chw, cmsis_nn, esp_dl, esp_nn, float32, nnom, pulp_nn, tflm
 from tinysim.cost.cpu.kernel import PATHS, SELECTIONS, Kernel, Rows, Selection
 from tinysim.cost.cpu.per_trip import CLASSES, CORES, OPTS, core_table, per_trip
 from tinysim.errors import UnknownRuntime, UnsupportedOperator, nearest
@@ -38,6 +38,11 @@ RUNTIMES: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "esp-nn-ansi": ((esp_nn.LIBRARY_ANSI, tflm.LIBRARY), (tflm.LIBRARY_16, tflm.LIBRARY), (float32.LIBRARY,)),
     "nnom": ((nnom.LIBRARY, cmsis_nn.LIBRARY, tflm.LIBRARY), (tflm.LIBRARY_16, tflm.LIBRARY), (float32.LIBRARY,)),
+    "pulp-nn": (
+        (pulp_nn.LIBRARY, cmsis_nn.LIBRARY, tflm.LIBRARY),
+        (cmsis_nn.LIBRARY_16, tflm.LIBRARY),
+        (float32.LIBRARY,),
+    ),
     "cmsis-nn-armclang": (
         (cmsis_nn.LIBRARY_ARMCLANG, cmsis_nn.LIBRARY, tflm.LIBRARY),
         (cmsis_nn.LIBRARY_16, tflm.LIBRARY),
@@ -47,7 +52,7 @@ RUNTIMES: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 
 #: Libraries whose kernels nobody counted: their loops are taken to be CMSIS-NN's, and fitted factors carry the rest.
-_STAND_INS = ("microtvm-native", "pulp-nn", "andes-nn", "mvp", "ai8x")
+_STAND_INS = ("microtvm-native", "autotiler", "andes-nn", "mvp", "ai8x")
 RUNTIMES |= dict.fromkeys(_STAND_INS, RUNTIMES["cmsis-nn"])
 
 #: rows priced at a time: their columns stay in the cache

@@ -36,6 +36,7 @@ PATHS = {
     "cortex-m55": "mve",
     "xtensa-lx7": "pie-s3",
     "rv32imafc-esp": "pie-p4",
+    "gap8-cluster": "xpulp",
 }
 
 

@@ -47,12 +47,12 @@ CORES = {
     "cortex-m85": "cortex-m55",
     "xtensa-lx7": "xtensa-lx7",
     "rv32imafc-esp": "rv32imafc-esp",
+    "gap8-cluster": "gap8-cluster",
+    "gap9-cluster": "gap8-cluster",
 }
 #: cores on which no library was counted: they run the plain C build, taken to execute what the Cortex-M3 does. Those
 #: without post-increment addressing and conditional execution (RISC-V) execute more: calibrate on measured rows.
-_PLAIN_C = (
-    "rxv2 rxv3 xtensa-lx6 rv32imc rv32imafc andes-d25f andes-d45 gap8-cluster gap9-cluster msp430x rh850-g3kh"
-).split()
+_PLAIN_C = ("rxv2 rxv3 xtensa-lx6 rv32imc rv32imafc andes-d25f andes-d45 msp430x rh850-g3kh").split()
 CORES |= dict.fromkeys(_PLAIN_C, "cortex-m3")
 #: compiler levels; -Ofast differs from -O3 in floating point only. "+dcheck": built without NDEBUG, so that TFLM's
 #: reference kernels check every index (many vendor IDE projects)
@@ -74,6 +74,7 @@ _STAND_INS = {
     "cortex-m55": ("cortex-m33", "cortex-m4", "cortex-m3"),
     "xtensa-lx7": ("cortex-m3", "cortex-m4"),
     "rv32imafc-esp": ("cortex-m3", "cortex-m4", "xtensa-lx7"),
+    "gap8-cluster": ("cortex-m3", "cortex-m4"),
 }
 
 Table = dict[tuple[str, str, str], tuple[tuple[str, ...], NDArray[np.float64]]]

@@ -66,7 +66,7 @@ def select_conv2d(rows: Rows, path: str) -> list[tuple[Kernel, Mask | None]]:
 def select_depthwise_conv2d(rows: Rows, path: str) -> list[tuple[Kernel, Mask | None]]:
     """`arm_depthwise_conv_wrapper_s16`: the fast kernel for multiplier 1 with DSP or Helium, else the generic one."""
     fast = (rows.batch == 1) & (rows.dilation_h == 1) & (rows.dilation_w == 1) & (rows.channel_multiplier == 1)
-    if path == "plain":
+    if path in ("plain", "xpulp"):
         fast &= False
     return [(_DEPTHWISE, fast), (depthwise.DEPTHWISE_GENERIC, ~fast), (_WIDE, None)]
 

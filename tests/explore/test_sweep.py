@@ -26,11 +26,11 @@ from tinysim.explore.sweep import Progress
 from tinysim.explore.sweep_spec import read_sweep
 
 SPEC: dict[str, Any] = {
-    "networks": {"space": "ds-cnn", "sample": 4000, "seed": 7},
+    "networks": {"space": "ds-cnn", "sample": 2000, "seed": 7},
     "devices": ["nucleo-l4r5zi"],
     "runtime": "tflm-cmsis-nn",
     "parameters": {"clock_hz": [40e6, 120e6], "weights_wait_cycles": {"start": 0, "stop": 4, "count": 2}},
-    "chunk_points": 400,
+    "chunk_points": 200,
 }
 LINES = ("weights_line_bytes", "code_line_bytes", "activations_line_bytes")
 
@@ -44,16 +44,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sweep") / "whole"
     seen: list[Progress] = []
     result = ts.sweep(SPEC, folder, workers=1, progress=seen.append)
-    assert result.n_points == 16_000
+    assert result.n_points == 8_000
     assert len(digests(folder)) == result.n_files == 40
-    assert seen[-1].done_points == seen[-1].fresh_points == 16_000
+    assert seen[-1].done_points == seen[-1].fresh_points == 8_000
     assert seen[-1].eta_s == 0
     return folder
 
 
 def test_points_are_complete_and_carry_units(finished: Path) -> None:
     frame = pd.read_parquet(finished)
-    assert np.array_equal(np.sort(frame["point"]), np.arange(16_000))
+    assert np.array_equal(np.sort(frame["point"]), np.arange(8_000))
     schema = pq.read_schema(finished / "part-0000000.parquet")
     assert schema.field("latency_s").metadata == {b"unit": b"s"}
     assert schema.field("clock_hz").metadata == {b"unit": b"Hz"}
@@ -79,7 +79,7 @@ def test_a_killed_sweep_resumes_to_the_same_files(finished: Path, tmp_path: Path
     command = [sys.executable, "-m", "tinysim", "sweep", str(file), "--out", str(folder), "--workers", "1", "--quiet"]
     for wanted in (2, 9):
         process = subprocess.Popen(command, start_new_session=True)
-        while len(digests(folder)) < wanted and process.poll() is None:
+        while len(list(folder.glob("part-*.parquet"))) < wanted and process.poll() is None:
             time.sleep(0.005)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -114,7 +114,7 @@ def test_dask_survives_a_lost_worker(finished: Path, tmp_path: Path) -> None:
     killed: list[int] = []
 
     def kill_one(progress: Progress) -> None:
-        if not killed and progress.done_points > 2000:
+        if not killed and progress.done_points > 1000:
             workers[0].kill()
             killed.append(workers[0].wait())
 
@@ -202,7 +202,7 @@ def test_queries(finished: Path) -> None:
     expected = frame[pareto_front(frame[["latency_s", "sram_peak_bytes"]].to_numpy(float))]
     assert set(front["point"]) == set(expected["point"])
     groups = points.group("clock_hz", "latency_s")
-    assert groups["points"].tolist() == [8_000, 8_000]
+    assert groups["points"].tolist() == [4_000, 4_000]
     assert groups["least"].tolist() == frame.groupby("clock_hz")["latency_s"].min().tolist()
     small = Points(finished, where="sram_peak_bytes < 10000")
     assert small.sql("SELECT count(*) AS n FROM points")["n"][0] == (frame["sram_peak_bytes"] < 10_000).sum()

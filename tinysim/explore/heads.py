@@ -88,14 +88,28 @@ def _plan(
                     k -= 1
                 order[k] = i
                 count += 1
+        # only what is placed before a buffer bounds its end; what lives over several of its steps counts more than once
+        for t in range(n_steps):
+            live[t] = met[t] = came[t] = 0
+        for done in range(count):
+            i = order[done]
+            total, others = size[i], 0
+            for t in range(first[i], last[i] + 1):
+                total += live[t]
+                others += met[t]
+                live[t] += size[i]
+                met[t] += 1
+            if total + others * size[i] <= head:
+                matters[i] = 0
         # from the smallest up: what matters, and what lies earlier in the order and meets what matters
         for done in range(count - 1, -1, -1):
             i = order[done]
+            for t in range(first[i], last[i] + 1):
+                if came[t]:
+                    matters[i] = 1
             if matters[i]:
-                for k in range(done):
-                    j = order[k]
-                    if first[j] <= last[i] and first[i] <= last[j]:
-                        matters[j] = 1
+                for t in range(first[i], last[i] + 1):
+                    came[t] = 1
         # placed buffers by rising begin
         n_placed = 0
         for done in range(count):

@@ -8,20 +8,14 @@ from memory_nets import autoencoder, ds_cnn, mobilenet_v1
 
 from tinysim.deploy.memory import (
     Buffers,
-    batch_greedy_heads,
     batch_live_peaks,
-    chain_peak_bytes,
     flatbuffer_bytes,
-    greedy_plan,
-    lifetimes,
     live_bytes,
     parameter_bytes,
     plan_arena,
-    scratch_bytes,
     weight_flash_bytes,
 )
 from tinysim.errors import SpecError
-from tinysim.network import LayerTable
 
 
 @given(seed=st.integers(0, 1000), n=st.integers(1, 20), networks=st.integers(0, 9))
@@ -33,23 +27,12 @@ def test_a_batch_equals_one_by_one(seed, n, networks):
     sizes = rng.integers(1, 9, (networks, n)) * 16
     each = [Buffers.of(row, first, last) for row in sizes]
     np.testing.assert_array_equal(batch_live_peaks(sizes, first, last), [live_bytes(b).max() for b in each])
-    heads = [(greedy_plan(row, first, last) + row).max() for row in sizes]
-    np.testing.assert_array_equal(batch_greedy_heads(sizes, first, last), heads)
 
 
 def test_a_batch_beyond_one_chunk():
     b = plan_arena(mobilenet_v1()).buffers
     sizes = np.tile(b.size, (1300, 1))
-    assert set(batch_greedy_heads(sizes, b.first, b.last)) == {73728}
     assert set(batch_live_peaks(sizes, b.first, b.last)) == {55296}
-
-
-def test_tables_read_as_chains():
-    networks = [ds_cnn(), mobilenet_v1(), autoencoder()]
-    table = LayerTable.concat([n.table() for n in networks])
-    np.testing.assert_array_equal(chain_peak_bytes(table), [live_bytes(lifetimes(n)).max() for n in networks])
-    scratch = scratch_bytes(table, kernels="cmsis-nn", core="cortex-m4")
-    np.testing.assert_array_equal(chain_peak_bytes(table, scratch=scratch), [16000, 55296, 768])
 
 
 @pytest.mark.parametrize(

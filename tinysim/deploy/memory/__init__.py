@@ -1,6 +1,6 @@
 """Memory: lifetimes, planners, the arena of each runtime."""
 
-from tinysim.deploy.memory.batch import batch_greedy_heads, batch_live_peaks, chain_peak_bytes
+from tinysim.deploy.memory.batch import batch_live_peaks
 from tinysim.deploy.memory.buffers import Buffers, lifetimes, live_bytes
 from tinysim.deploy.memory.channels import channel_buffers, channel_segments
 from tinysim.deploy.memory.fit import MemorySchedule, cheapest_schedule, memory_schedules
@@ -34,9 +34,7 @@ __all__ = [
     "Order",
     "Packing",
     "PatchWork",
-    "batch_greedy_heads",
     "batch_live_peaks",
-    "chain_peak_bytes",
     "channel_buffers",
     "channel_segments",
     "cheapest_schedule",

@@ -312,33 +312,22 @@ def n6_outside() -> pd.DataFrame:
     return rows[outside]
 
 
-@pytest.mark.parametrize(
-    ("network", "n", "error"),
-    [
-        ("resnet-50-v2-224", 2, 0.35),
-        pytest.param(
-            "st-squeezenet-1.0-224-c1000",
-            1,
-            0.35,
-            marks=pytest.mark.xfail(strict=True, reason="38.9 ms predicted, 121 ms measured: a third of the cliff"),
-        ),
-    ],
-)
-def test_external_ram_of_the_stm32n6_costs_what_was_measured(network: str, n: int, error: float) -> None:
+def test_external_ram_of_the_stm32n6_costs_what_was_measured() -> None:
     """The measured rows with external RAM take 121 to 286 ms, all others less than 65 ms.
 
-    Named, the PSRAM is priced so; the layout by itself keeps these arenas inside, where ST's tool does not.
+    Named, the PSRAM is priced so for ResNet-50 (SqueezeNet reaches a third of its 121 ms, see docs/memory.md); the
+    layout by itself keeps these arenas inside, where ST's tool does not.
     """
     rows = n6_outside()
-    rows = rows[rows.network == network]
-    assert len(rows) == n
+    rows = rows[rows.network == "resnet-50-v2-224"]
+    assert len(rows) == 2
     for row in rows.itertuples():
         stored = row.weights_flash_kib * 1024
-        near = ts.estimate(network, "stm32n6570-dk", stored_weight_bytes=stored)
-        far = ts.estimate(network, "stm32n6570-dk", stored_weight_bytes=stored, activations_in="xspi-psram")
+        near = ts.estimate(row.network, "stm32n6570-dk", stored_weight_bytes=stored)
+        far = ts.estimate(row.network, "stm32n6570-dk", stored_weight_bytes=stored, activations_in="xspi-psram")
         assert near.deployment.offload.engine.port_bytes["external-ram"].sum() == 0
         assert far.latency_s >= 0.065
-        assert far.latency_s * 1e3 == pytest.approx(row.inference_ms, rel=error)
+        assert far.latency_s * 1e3 == pytest.approx(row.inference_ms, rel=0.35)
 
 
 def test_what_the_core_need_not_wait_for() -> None:

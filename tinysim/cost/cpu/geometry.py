@@ -10,7 +10,7 @@ import numpy as np
 from tinysim.cost.cpu.kernel import Rows
 from tinysim.network.table import Ints
 
-__all__ = ["taps_inside", "taps_inside_axis"]
+__all__ = ["plain_window_trips", "taps_inside", "taps_inside_axis"]
 
 
 def _cut(reach: Ints, stride: Ints, kernel: Ints, outputs: Ints) -> Ints:
@@ -62,3 +62,17 @@ def taps_inside(rows: Rows) -> tuple[Ints, Ints]:
         taps_inside_axis(r.in_h, r.out_h, r.kernel_h, r.stride_h, r.dilation_h, r.pad_top),
         taps_inside_axis(r.in_w, r.out_w, r.kernel_w, r.stride_w, r.dilation_w, r.pad_left),
     )
+
+
+def plain_window_trips(rows: Rows) -> dict[str, Ints]:
+    """Loops of a convolution without im2col, each (n,): all taps inside the image, channel by channel."""
+    kernel_rows, kernel_columns = taps_inside(rows)
+    outputs = rows.batch * rows.out_c
+    taps = kernel_rows * kernel_columns * outputs
+    return {
+        "call": rows.batch,
+        "output": rows.out_h * rows.out_w * outputs,
+        "window_row": kernel_rows * rows.out_w * outputs,
+        "tap": taps,
+        "mac": taps * (rows.in_c // rows.groups),
+    }

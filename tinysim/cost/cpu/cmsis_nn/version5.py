@@ -9,7 +9,7 @@ Source: github.com/ARM-software/CMSIS_5, CMSIS/NN/Source/ConvolutionFunctions/ar
 from __future__ import annotations
 
 from tinysim.cost.cpu.cmsis_nn.conv import CONVOLVE_1X1_S8, CONVOLVE_S8, needs_no_im2col
-from tinysim.cost.cpu.geometry import taps_inside
+from tinysim.cost.cpu.geometry import plain_window_trips
 from tinysim.cost.cpu.kernel import Kernel, Mask, Rows, Trips, select_for
 
 __all__ = ["LIBRARY_5", "convolve_s8_plain"]
@@ -20,16 +20,7 @@ LIBRARY_5 = "cmsis-nn-5"
 
 def convolve_s8_plain(rows: Rows, path: str) -> Trips:
     """Loops of `arm_convolve_s8` without DSP."""
-    kernel_rows, kernel_columns = taps_inside(rows)
-    outputs = rows.batch * rows.out_c
-    taps = kernel_rows * kernel_columns * outputs
-    return {
-        "call": rows.batch,
-        "output": rows.out_h * rows.out_w * outputs,
-        "window_row": kernel_rows * rows.out_w * outputs,
-        "tap": taps,
-        "mac": taps * (rows.in_c // rows.groups),
-    }
+    return plain_window_trips(rows)
 
 
 CONVOLVE_S8_PLAIN = Kernel("cmsis_nn", "arm_convolve_s8 5.x", convolve_s8_plain)

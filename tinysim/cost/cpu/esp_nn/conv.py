@@ -12,7 +12,7 @@ Source: github.com/espressif/esp-nn, src/convolution/esp_nn_conv_{esp32s3,esp32p
 
 from __future__ import annotations
 
-from tinysim.cost.cpu.geometry import taps_inside
+from tinysim.cost.cpu.geometry import plain_window_trips
 from tinysim.cost.cpu.kernel import Kernel, Mask, Rows, Trips, select_for
 from tinysim.network.table import Ints
 
@@ -100,16 +100,7 @@ def conv_opt(rows: Rows, path: str) -> Trips:
 
 def conv_ansi(rows: Rows, path: str) -> Trips:
     """Loops of `esp_nn_conv_s8_ansi`."""
-    kernel_rows, kernel_columns = taps_inside(rows)
-    outputs = rows.batch * rows.out_c
-    taps = kernel_rows * kernel_columns * outputs
-    return {
-        "call": rows.batch,
-        "output": rows.out_h * rows.out_w * outputs,
-        "window_row": kernel_rows * rows.out_w * outputs,
-        "tap": taps,
-        "mac": taps * (rows.in_c // rows.groups),
-    }
+    return plain_window_trips(rows)
 
 
 CONV_1X1 = Kernel("esp_nn", "esp_nn_conv_s8_mult8_1x1", conv_1x1_mult8)

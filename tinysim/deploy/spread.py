@@ -11,7 +11,7 @@ import csv
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -86,17 +86,18 @@ class Posterior:
 @cache
 def _factored(posterior: Posterior) -> tuple[dict[Key, tuple[Ints, Floats]], Floats]:
     """Rows that each effect acts on with their loadings, and the inverse of the rows' covariance, shape (n, n)."""
-    found: dict[Key, list[tuple[int, float]]] = {}
-    for row, (levels, shares) in enumerate(zip(posterior.levels, posterior.shares, strict=True)):
-        for key, (sigma, share) in _loadings(levels, shares).items():
-            found.setdefault(key, []).append((row, sigma * share))
-    loadings = {
-        key: (np.array([row for row, _ in acts], dtype=np.int64), np.array([value for _, value in acts]))
-        for key, acts in found.items()
-    }
-    covariance: Floats = np.diag(posterior.noise)
-    for rows, values in loadings.values():
-        covariance[np.ix_(rows, rows)] += np.outer(values, values)
+    column: dict[Key, int] = {}
+    entries = [
+        (row, column.setdefault(key, len(column)), sigma * share)
+        for row, (levels, shares) in enumerate(zip(posterior.levels, posterior.shares, strict=True))
+        for key, (sigma, share) in _loadings(levels, shares).items()
+    ]
+    loads = np.zeros((len(posterior.levels), len(column)))
+    for row, effect, load in entries:
+        loads[row, effect] = load
+    acts = {key: np.flatnonzero(loads[:, effect]) for key, effect in column.items()}
+    loadings = {key: (rows, loads[rows, column[key]]) for key, rows in acts.items()}
+    covariance = loads @ loads.T + np.diag(posterior.noise)
     return loadings, np.asarray(np.linalg.inv(covariance), dtype=np.float64)
 
 
@@ -104,10 +105,16 @@ def _loadings(levels: Mapping[str, str], shares: Floats) -> dict[Key, tuple[floa
     """Effect -> its prior standard deviation, and the share of the prediction that it scales."""
     at = dict(zip(FEATURES, shares.tolist(), strict=True))
     found: dict[Key, tuple[float, float]] = {}
-    for feature, key, sigma in keys_of(levels):
+    for feature, key, sigma in _effects_of(tuple(levels.items())):
         if at[feature] > 0:
             found[key] = sigma, found.get(key, (sigma, 0.0))[1] + at[feature]
     return found
+
+
+@lru_cache(maxsize=512)
+def _effects_of(levels: tuple[tuple[str, str], ...]) -> tuple[tuple[str, Key, float], ...]:
+    """What acts on a combination of levels; many fitted rows share one."""
+    return tuple(keys_of(dict(levels)))
 
 
 @cache

@@ -12,6 +12,8 @@ Source: github.com/espressif/esp-nn, src/convolution/esp_nn_conv_{esp32s3,esp32p
 
 from __future__ import annotations
 
+import numpy as np
+
 from tinysim.cost.cpu.geometry import plain_window_trips
 from tinysim.cost.cpu.kernel import Kernel, Mask, Rows, Trips, select_for
 from tinysim.network.table import Ints
@@ -61,34 +63,30 @@ def conv_window(rows: Rows, path: str) -> Trips:
     }
 
 
-def conv_rows(rows: Rows, path: str) -> Trips:
-    """Loops of `esp_nn_conv_s8_filter_aligned_input_padded_esp32s3`; on the P4 of `esp_nn_conv_s8_padded`."""
-    outputs, row = pixels_of(rows) * rows.out_c, rows.kernel_w * rows.in_c
+def _row_by_row(rows: Rows) -> dict[str, Ints]:
+    """Loops of every convolution that takes the window row by row."""
+    outputs = pixels_of(rows) * rows.out_c
     return {
         "call": rows.batch,
-        "weight": rows.batch * rows.out_c * rows.kernel_h * row,
+        "weight": rows.batch * rows.out_c * rows.kernel_h * rows.kernel_w * rows.in_c,
         "padded_byte": rows.in_elements * padded(rows),
         "pixel": pixels_of(rows),
         "output": outputs,
         "window_row": outputs * rows.kernel_h,
-        "step": outputs * rows.kernel_h * -(-row // 16),
     }
+
+
+def conv_rows(rows: Rows, path: str) -> Trips:
+    """Loops of `esp_nn_conv_s8_filter_aligned_input_padded_esp32s3`; on the P4 of `esp_nn_conv_s8_padded`."""
+    trips = _row_by_row(rows)
+    return {**trips, "step": trips["window_row"] * -(-rows.kernel_w * rows.in_c // 16)}
 
 
 def conv_short_rows(rows: Rows, path: str) -> Trips:
     """`esp_nn_conv_s8_padded` with rows below 16 bytes, and what 16 leaves over of longer ones."""
-    outputs, row = pixels_of(rows) * rows.out_c, rows.kernel_w * rows.in_c
-    wide = row >= 16
-    return {
-        "call": rows.batch,
-        "weight": rows.batch * rows.out_c * rows.kernel_h * row,
-        "padded_byte": rows.in_elements * padded(rows),
-        "pixel": pixels_of(rows),
-        "output": outputs,
-        "window_row": outputs * rows.kernel_h,
-        "step": outputs * rows.kernel_h * (row // 16) * wide,
-        "mac": outputs * rows.kernel_h * (row - row // 16 * 16 * wide),
-    }
+    trips, row = _row_by_row(rows), rows.kernel_w * rows.in_c
+    steps = np.where(row >= 16, row // 16, 0)
+    return {**trips, "step": trips["window_row"] * steps, "mac": trips["window_row"] * (row - 16 * steps)}
 
 
 def conv_opt(rows: Rows, path: str) -> Trips:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tinysim.simulate.layout import Layout
@@ -90,6 +90,7 @@ def test_attached_streams_take_the_ticks_of_simulated_bursts(case, fixed):
 
 @settings(max_examples=150, deadline=None)
 @given(masters, st.booleans(), st.booleans())
+@example([(0, 0, [Stretch(((0, 0, 1),), 0, 1, 0)])], False, False)
 def test_contention_only_adds_and_bytes_and_held_ticks_are_conserved(case, fixed, every_burst):
     result = run(case, fixed=fixed, every_burst=every_burst)
     assert all(end - begin >= alone == done for _, begin, end, alone, done in result.ends)

@@ -141,8 +141,8 @@ class Stream:
         return self._chunk * part // self.layout.chunks + here
 
     def booked(self, since: int, upto: int) -> list[tuple[Port, int, int]]:
-        """Port, ticks held and bytes moved between two positions."""
-        if not since and upto == self.total:
+        """Port, ticks held and bytes moved between two positions; nothing where no time passes."""
+        if not since and 0 < upto == self.total:
             return self.layout.booked
         return [
             (

@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 
 import tinysim as ts
+from tinysim.cost.energy import QUANTUM_J
 from tinysim.deploy.memory.buffers import Buffers
 from tinysim.deploy.memory.greedy import greedy_by_size, tflm_greedy
 from tinysim.errors import InputError, NetworkError
 from tinysim.explore import heads
 from tinysim.explore.cost_model import COLUMNS, CostModel
-from tinysim.explore.encoded import encode_table, factorized, row_numbers
+from tinysim.explore.encoded import Blocks, Encoded, encode_table, factorized, row_numbers
+from tinysim.explore.heads import BlockHeads
 from tinysim.explore.layers import add, conv, depthwise, head
 from tinysim.explore.space import Gene, SearchSpace, Slot
 from tinysim.explore.spaces import SPACES, ds_cnn, mixed_precision
+from tinysim.network.table import LayerTable
 
 DEVICE, RUNTIME = "nucleo-l4r5zi", "tflm-cmsis-nn"
 
@@ -145,17 +148,53 @@ def test_heads_are_those_of_the_planners(later_first: bool) -> None:
         assert head == (plan(Buffers.of(size, first, last)) + size).max()
 
 
-def test_compiled_heads_are_the_interpreted_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+def random_plans(rng: np.random.Generator, largest: int, reach: int, later_first: bool) -> tuple[BlockHeads, Encoded]:
+    """Networks of 7 random blocks of 0 to 4 layers, whose sums read up to `reach` rows before their block."""
+    made: list[tuple[int, int, int]] = []
+    start, length, slots = [], [], []
+    between = 16 * rng.integers(1, largest + 1, 8)
+    between[3:6] = between[2]
+    for slot in range(7):
+        slots.append(len(start) + np.arange(9))
+        for _ in range(9):
+            n = int(rng.integers(slot < 3 or between[slot] != between[slot + 1], 5))
+            sizes = [between[slot], *16 * rng.integers(1, largest + 1, n - 1), between[slot + 1]] if n else []
+            start.append(len(made))
+            length.append(n)
+            skips = [int(rng.integers(0, p + 2 + reach * (slot > 2))) * (rng.random() < 0.4) for p in range(n)]
+            made += list(zip(sizes[:-1], sizes[1:], skips, strict=True))
+    in_bytes, out_bytes, skip = np.array(made).T
+    one = LayerTable.from_columns(conv(8, 8, 4, 4))
+    rows = LayerTable.concat([one] * len(made)).replace(network=0)
+    blocks = Blocks(rows, skip, np.arange(len(made)), np.array(start), np.array(length))
+    scratch = 16 * rng.integers(-largest, largest, (len(made), 2)).clip(0)
+    ids = np.stack([rng.choice(slot, 300) for slot in slots], axis=1)
+    return BlockHeads(blocks, in_bytes, out_bytes, scratch, later_first), Encoded(blocks, ids)
+
+
+@pytest.mark.parametrize("later_first", [True, False])
+@pytest.mark.parametrize("reach", [0, 2])
+def test_compiled_heads_are_the_interpreted_ones(
+    monkeypatch: pytest.MonkeyPatch, later_first: bool, reach: int
+) -> None:
     pytest.importorskip("numba", reason="needs the extra 'explore'")
-    rng = np.random.default_rng(1)
-    sizes = [16 * rng.integers(1, 300, 50), 16 * rng.integers(1, 300, 50), 16 * rng.integers(-40, 20, (50, 3)).clip(0)]
-    skip = np.where(np.arange(50) < 40, 0, 3)
-    rows = np.where(np.arange(12) < 3, rng.integers(0, 40, (300, 12)), rng.integers(0, 50, (300, 12))).ravel()
-    ends = np.arange(12, 3601, 12)
-    monkeypatch.setattr(heads, "_MANY", 0)
-    compiled = heads.chain_heads(rows, ends, *sizes, skip)
-    monkeypatch.setattr(heads, "_compiled", lambda: None)
-    assert heads.chain_heads(rows, ends, *sizes, skip).tolist() == compiled.tolist()
+    rng = np.random.default_rng(reach)
+    for largest in (2, 4, 12, 300):
+        plans, encoded = random_plans(rng, largest, reach, later_first)
+        with monkeypatch.context() as patch:
+            patch.setattr(heads, "_MANY", 0)
+            compiled = plans.of(encoded)
+            patch.setattr(heads, "_compiled", lambda _: None)
+            assert plans.of(encoded).tolist() == compiled.tolist()
+
+
+def test_energies_sum_exactly(model: CostModel) -> None:
+    costs = ts.estimate("vww", DEVICE, RUNTIME).costs
+    joules = costs.energy_j
+    assert joules is not None
+    quanta = joules / QUANTUM_J
+    assert (quanta == np.rint(quanta)).all()
+    assert joules.sum() == joules[::-1].cumsum()[-1] == sum(joules.tolist())
 
 
 def test_an_own_space_and_its_errors() -> None:

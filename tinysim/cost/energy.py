@@ -7,13 +7,14 @@ whatever runs is static. Laws of supply, temperature and clock turn a power know
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "QUANTUM_J",
     "EnergyPrices",
     "LayerEnergy",
     "Regulator",
@@ -21,6 +22,7 @@ __all__ = [
     "issue_time",
     "layer_energy",
     "leakage_scale",
+    "once_energy",
     "running_power",
     "supply_power",
 ]
@@ -30,6 +32,8 @@ Real = float | Floats
 
 Regulator = Literal["ldo", "smps", "none"]
 
+#: Energies of layers are whole multiples of this (3.6 fJ), so that sums up to 32 J are exact in any order [J].
+QUANTUM_J = 2.0**-48
 #: Power from a converter over the core's current, where a board does not state both: V_core / efficiency [V].
 RAIL_V = 1.44
 #: Rise of temperature that doubles the leakage [K].
@@ -75,6 +79,29 @@ class LayerEnergy:
         """Sum of the components."""
         total: Floats = self.core + self.sram + self.flash + self.static + self.external
         return total
+
+    def whole(self) -> LayerEnergy:
+        """These energies as whole multiples of `QUANTUM_J`."""
+        return LayerEnergy(**{part.name: _whole(getattr(self, part.name)) for part in fields(self)})
+
+
+def _whole(energy_j: Real) -> Floats:
+    rounded: Floats = np.rint(np.asarray(energy_j) / QUANTUM_J) * QUANTUM_J
+    return rounded
+
+
+def once_energy(once_s: float, prices: EnergyPrices) -> tuple[float, float]:
+    """What the core draws for what it does once per inference: dynamic and static part, whole like layers [J].
+
+    E = (P - P_static) t and P_static t
+
+    once_s: time t [s].
+
+    >>> [round(part, 12) for part in once_energy(1e-3, EnergyPrices(power_w=0.04, static_w=0.01))]
+    [3e-05, 1e-05]
+    """
+    dynamic_w = np.asarray(prices.power_w) - prices.static_w
+    return float(_whole(once_s * dynamic_w)), float(_whole(once_s * np.asarray(prices.static_w)))
 
 
 def active_energy(latency_s: Real, *, supply_v: Real, current_a: Real) -> Floats:

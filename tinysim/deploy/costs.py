@@ -101,7 +101,7 @@ def layer_costs(
         moved = (traffic.sram_read_bytes + traffic.sram_write_bytes, traffic.weight_read_bytes)
         prices, external_j = _prices(table, traffic, target, layout)
         energy = layer_energy(latency_s, issue_s=issue_s, sram_bytes=moved[0], flash_bytes=moved[1], prices=prices)
-        energy = replace(energy, external=external_j)
+        energy = replace(energy, external=external_j).whole()
     return LayerCosts(table, counts, cycles, traffic, latency_s, energy)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinysim.cost.energy import once_energy
 from tinysim.deploy.costs import LayerCosts
 from tinysim.deploy.deployment import Deployment
 from tinysim.deploy.fit import misfits
@@ -164,12 +165,12 @@ class Estimate:
         parts = dict.fromkeys(("core", "sram", "flash", "static", "external"), 0.0)
         if e is not None and prices is not None:
             once = self.inference_overhead_cycles if offload is None else offload.core_once_cycles
-            once_s = once / self.clock_hz
+            core_j, static_j = once_energy(once / self.clock_hz, prices)
             parts = {
-                "core": float(e.core.sum() + once_s * (prices.power_w - prices.static_w)),
+                "core": float(e.core.sum() + core_j),
                 "sram": float(e.sram.sum()),
                 "flash": float(e.flash.sum()),
-                "static": float(e.static.sum() + once_s * prices.static_w),
+                "static": float(e.static.sum() + static_j),
                 "external": float(np.sum(e.external)),
             }
         return parts | {"accelerator": accelerator}

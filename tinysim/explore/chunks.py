@@ -47,7 +47,7 @@ def chunk_columns(spec: SweepSpec, number: int) -> dict[str, NDArray[Any]]:
     start = number * spec.networks_per_chunk
     stop = min(spec.networks.count, start + spec.networks_per_chunk)
     space = spec.networks.search_space
-    encoded = None if space is None else space.encode(spec.networks.vectors(start, stop))
+    encoded = None if space is None else space.encode(spec.networks.vectors(start, stop), threads=1)
     networks = np.arange(start, stop)
     fixed: dict[str, dict[str, NDArray[Any]]] = {}
     parts: list[dict[str, NDArray[Any]]] = []

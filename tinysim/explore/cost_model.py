@@ -228,8 +228,7 @@ class CostModel:
         target = self._target(precision_of_bits(bits))
         if accelerator_of(target) is not None:
             return self._one_by_one(encoded, names)
-        prices = self._priced(encoded.blocks, target)
-        out, moved = prices.columns(encoded.ids, names), prices.moved(encoded.ids)
+        out, moved = self._priced(encoded.blocks, target).columns(encoded.ids, names)
         if moved.any():  # these live in other memories, whose stalls differ by layer
             for name, values in self._one_by_one(encoded[moved], names).items():
                 out[name][moved] = values

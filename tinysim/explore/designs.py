@@ -17,7 +17,7 @@ from tinysim.cost.accelerator.work import columns_of
 from tinysim.errors import SpecError, nearest
 from tinysim.explore.cost_model import COLUMNS, Cost, CostModel
 from tinysim.explore.encoded import Encoded, encode_table
-from tinysim.explore.heads import chain_heads
+from tinysim.explore.heads import BlockHeads
 from tinysim.figures import Figure
 from tinysim.network.graph import Network
 from tinysim.network.load import load_network
@@ -191,9 +191,8 @@ class AcceleratorModel:
 
 
 def _peaks(encoded: Encoded) -> Ints:
-    rows, ends = encoded.row_ids()
     r = encoded.blocks.rows
     in_bytes, out_bytes = (
         -(-elements * r.activation_bits // 8 // 16) * 16 for elements in (r.in_elements, r.out_elements)
     )
-    return chain_heads(rows, ends, in_bytes, out_bytes, np.zeros((len(r), 1), dtype=np.int64), encoded.blocks.skip)
+    return BlockHeads(encoded.blocks, in_bytes, out_bytes, np.zeros((len(r), 1), dtype=np.int64)).of(encoded)

@@ -76,8 +76,7 @@ class ChoiceCost:
         columns = {name: [row.get(name, default) for row in rows] for name, (default, _) in COLUMNS.items()}
         priced = row_costs(LayerTable.from_columns(columns), model.target)
         live = priced.in_bytes + priced.out_bytes + priced.scratch_bytes.sum(axis=1)
-        energy = np.sum(priced.energy_j, axis=0) if priced.energy_j else np.full(len(rows), np.nan)
-        figures = np.stack([priced.cycles / model.target.clock_hz, energy, live, priced.flash_bytes])
+        figures = np.stack([priced.cycles / model.target.clock_hz, priced.energy_j, live, priced.flash_bytes])
         shape = (len(FIGURES), len(options), len(in_channels), len(out_channels))
         self._grid = torch.as_tensor(figures.reshape(shape), dtype=torch.float64)
         self._axes = tuple(torch.as_tensor(list(c), dtype=torch.float64) for c in (in_channels, out_channels))

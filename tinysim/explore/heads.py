@@ -1,143 +1,41 @@
-"""Heads of greedy arena planners for many networks: one function, compiled by numba where that is installed.
+"""Heads of greedy arena planners for many networks: the loops of `head_kernels`, compiled where numba is installed.
 
-Interpreted, it plans a network in about 0.1 ms; compiled, hundreds of thousands a second. The live peak P bounds every
-plan from below. A buffer of size s that meets c others, of S bytes together, ends at or below S + (c + 1) s: the bytes
-below it are occupied (at most S), or lie in gaps below the others, each smaller than s. Buffers for which that is at
-most P cannot raise the head, so only those at least as large as the smallest of the others are placed.
+Interpreted, they plan a network in about 0.1 ms; compiled, a million a second.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 
 from tinysim.deploy.memory import MemoryPolicy
+from tinysim.explore import head_kernels
+from tinysim.explore.encoded import Blocks, Encoded
 from tinysim.network.table import Ints
 
-__all__ = ["LATER_FIRST", "buffer_head", "chain_heads", "is_plain"]
+__all__ = ["LATER_FIRST", "BlockHeads", "buffer_head", "is_plain"]
 
 #: planner -> whether the later of two equal sizes goes first
 LATER_FIRST = {"tflm-greedy": True, "greedy-by-size": False}
 #: buffers from which on it is worth to load the compiled planner (some 0.5 s; seconds once, when it is compiled)
 _MANY = 200_000
-#: rows of no chain, for `_plan`
+#: rows of no chain, for `head_kernels.plan`
 _NONE = np.zeros(0, dtype=np.int64)
-_NO_ROWS = (_NONE, np.zeros(1, dtype=np.int64), _NONE, _NONE, _NONE.reshape(0, 0), _NONE)
-
-
-def _plan(
-    rows: Any, ends: Any, in_bytes: Any, out_bytes: Any, scratch: Any, skip: Any, given: int, later_first: bool,
-    size: Any, first: Any, last: Any, order: Any, matters: Any, begin: Any, end: Any, since: Any, until: Any,
-    live: Any, begun: Any, gone: Any, met: Any, came: Any, left: Any, heads: Any,
-) -> None:  # fmt: skip
-    """Heads of all networks. given: buffers that size, first and last hold already; 0: the rows make them."""
-    at = 0
-    for network in range(len(ends)):
-        n = given
-        if given == 0:
-            length = ends[network] - at
-            size[0], first[0], last[0] = in_bytes[rows[at]], 0, 1
-            n = length + 1
-            for step in range(1, length + 1):
-                row = rows[at + step - 1]
-                size[step], first[step], last[step] = out_bytes[row], step, min(step + 1, length)
-                if skip[row] > 0:
-                    second = step - skip[row]
-                    last[second] = max(last[second], step)
-                for k in range(len(scratch[row])):
-                    if scratch[row][k] > 0:
-                        size[n], first[n], last[n] = scratch[row][k], step, step
-                        n += 1
-            at = ends[network]
-        n_steps = 0
-        for i in range(n):
-            n_steps = max(n_steps, last[i] + 1)
-        for t in range(n_steps + 1):
-            begun[t] = gone[t] = came[t] = left[t] = 0
-        for i in range(n):
-            begun[first[i]] += size[i]
-            came[first[i]] += 1
-            gone[last[i] + 1] += size[i]
-            left[last[i] + 1] += 1
-        head = held = here = 0
-        for t in range(n_steps):
-            held += begun[t] - gone[t]
-            here += came[t] - left[t]
-            live[t], met[t] = held, here
-            head = max(head, held)
-        least = head + 1
-        for i in range(n):
-            total, others = live[first[i]], met[first[i]] - 1
-            for t in range(first[i] + 1, last[i] + 1):
-                total += begun[t]
-                others += came[t]
-            matters[i] = 0
-            if size[i] > 0 and total + others * size[i] > head:
-                matters[i] = 1
-                least = min(least, size[i])
-        count = 0
-        for i in range(n):
-            if size[i] >= least:
-                k = count
-                while k > 0 and (size[order[k - 1]] < size[i] or (later_first and size[order[k - 1]] == size[i])):
-                    order[k] = order[k - 1]
-                    k -= 1
-                order[k] = i
-                count += 1
-        # only what is placed before a buffer bounds its end; what lives over several of its steps counts more than once
-        for t in range(n_steps):
-            live[t] = met[t] = came[t] = 0
-        for done in range(count):
-            i = order[done]
-            total, others = size[i], 0
-            for t in range(first[i], last[i] + 1):
-                total += live[t]
-                others += met[t]
-                live[t] += size[i]
-                met[t] += 1
-            if total + others * size[i] <= head:
-                matters[i] = 0
-        # from the smallest up: what matters, and what lies earlier in the order and meets what matters
-        for done in range(count - 1, -1, -1):
-            i = order[done]
-            for t in range(first[i], last[i] + 1):
-                if came[t]:
-                    matters[i] = 1
-            if matters[i]:
-                for t in range(first[i], last[i] + 1):
-                    came[t] = 1
-        # placed buffers by rising begin
-        n_placed = 0
-        for done in range(count):
-            i = order[done]
-            if matters[i]:
-                offset = 0
-                for k in range(n_placed):
-                    if since[k] <= last[i] and first[i] <= until[k]:
-                        if begin[k] - offset >= size[i]:
-                            break
-                        offset = max(offset, end[k])
-                k = n_placed
-                while k > 0 and begin[k - 1] > offset:
-                    begin[k], end[k], since[k], until[k] = begin[k - 1], end[k - 1], since[k - 1], until[k - 1]
-                    k -= 1
-                begin[k], end[k], since[k], until[k] = offset, offset + size[i], first[i], last[i]
-                n_placed += 1
-                head = max(head, offset + size[i])
-        heads[network] = head
+_NO_ROWS = (_NONE, *np.zeros((2, 1), dtype=np.int64), _NONE, _NONE, _NONE.reshape(0, 0), _NONE)
 
 
 @cache
-def _compiled() -> Any:
+def _compiled(function: Callable[..., Any]) -> Any:
     if importlib.util.find_spec("numba") is None:
         return None
     import numba
 
-    return numba.njit(nogil=True, cache=True)(_plan)
+    return numba.njit(nogil=True, cache=True)(function)
 
 
 class _Experience:
@@ -149,7 +47,7 @@ class _Experience:
 def _planner(count: int) -> Any:
     """The compiled planner, if it is there and worth it for `count` more buffers."""
     _Experience.planned += count
-    return _compiled() if _Experience.planned >= _MANY else None
+    return _compiled(head_kernels.plan) if _Experience.planned >= _MANY else None
 
 
 def is_plain(policy: MemoryPolicy) -> bool:
@@ -168,9 +66,11 @@ def buffer_head(size: Sequence[int], first: Sequence[int], last: Sequence[int], 
     """
     n, steps, compiled = len(size), max(last, default=0) + 1, _planner(len(size))
     if compiled is None:
-        plan: Any = _plan
+        plan: Any = head_kernels.plan
         heads = [0]
-        plan([], [0], [], [], [], [], n, later_first, size, first, last, *_lists(6, n), *_lists(6, steps + 1), heads)
+        plan(
+            [], [0], [0], [], [], [], [], n, later_first, size, first, last, *_lists(6, n), *_lists(6, steps + 1), heads
+        )
         return heads[0]
     given = np.array([size, first, last], dtype=np.int64).reshape(3, n)
     out = np.zeros(1, dtype=np.int64)
@@ -178,46 +78,77 @@ def buffer_head(size: Sequence[int], first: Sequence[int], last: Sequence[int], 
     return int(out[0])
 
 
-def chain_heads(
-    rows: Ints, ends: Ints, in_bytes: Ints, out_bytes: Ints, scratch: Ints, skip: Ints, *, later_first: bool = True
-) -> Ints:
-    """Heads [B] of greedy plans of chains, as `buffer_head`, shape (n_networks,).
+@dataclass(frozen=True, eq=False)
+class BlockHeads:
+    """Heads [B] of greedy plans of networks of blocks, as `buffer_head`.
 
-    rows: distinct rows of all networks, one network after the other; ends: where each network ends, shape
-    (n_networks,). Per distinct row: in_bytes, out_bytes and scratch (n_rows, k) [B], aligned already; skip: rows back
-    to the second operand, 0 for none.
+    Per row of the blocks: in_bytes, out_bytes, shape (n_rows,), and scratch_bytes, shape (n_rows, k), aligned already.
 
-    >>> one = np.array([64]), np.array([128]), np.array([[16, 0]]), np.array([0])
-    >>> chain_heads(np.array([0]), np.array([1]), *one).tolist()
-    [208]
+    >>> from tinysim.explore.encoded import encode_table
+    >>> from tinysim.network.load import load_network
+    >>> one = encode_table(load_network("ad").table())
+    >>> sizes = np.full(len(one.blocks.rows), 64)
+    >>> BlockHeads(one.blocks, sizes, sizes, np.zeros((len(sizes), 1), dtype=np.int64)).of(one).tolist()
+    [128]
     """
-    out = np.empty(len(ends), dtype=np.int64)
-    steps = int(np.diff(ends, prepend=0).max(initial=0)) + 1
-    buffers = steps * (1 + scratch.shape[1])
-    compiled = _planner(len(rows))
-    if compiled is not None:
-        work, by_step = np.empty((9, buffers), dtype=np.int64), np.empty((6, steps + 1), dtype=np.int64)
-        compiled(rows, ends, in_bytes, out_bytes, scratch, skip, 0, later_first, *work, *by_step, out)
-        return out
-    at = 0
-    for network, end in enumerate(ends.tolist()):
-        out[network] = _one(rows[at:end], in_bytes, out_bytes, scratch, skip, later_first)
-        at = end
-    return out
 
+    blocks: Blocks
+    in_bytes: Ints
+    out_bytes: Ints
+    scratch_bytes: Ints
+    later_first: bool = True
 
-def _one(rows: Ints, in_bytes: Ints, out_bytes: Ints, scratch: Ints, skip: Ints, later_first: bool) -> int:
-    """The buffers that `_plan` makes of a chain's rows, planned without it."""
-    n, second = len(rows), skip[rows]
-    last = [1, *range(2, n + 1), n]
-    for wide in np.flatnonzero(second).tolist():
-        source = wide + 1 - int(second[wide])
-        last[source] = max(last[source], wide + 1)
-    asked = scratch[rows]
-    row, k = np.nonzero(asked)
-    steps = (row + 1).tolist()
-    size = [int(in_bytes[rows[0]]), *out_bytes[rows].tolist(), *asked[row, k].tolist()]
-    return buffer_head(size, [*range(n + 1), *steps], last + steps, later_first=later_first)
+    def of(self, encoded: Encoded) -> Ints:
+        """Heads of networks, shape (n_networks,)."""
+        blocks, ids = self.blocks, encoded.ids
+        compiled = _planner(int(blocks.length[ids].sum()))
+        if compiled is None:
+            rows, ends = encoded.row_ids()
+            starts = [0, *ends.tolist()]
+            return np.array(
+                [self._one(rows[start:end]) for start, end in zip(starts, ends.tolist(), strict=False)], dtype=np.int64
+            )
+        heads = np.empty(len(ids), dtype=np.int64)
+        most = int(blocks.length.max(initial=0))
+        at_most = len(ids) * ids.shape[1]
+        rows, ends, owner = (np.empty(n, dtype=np.int64) for n in (at_most * most, at_most, at_most))
+        per_slot = np.empty((3, ids.shape[1]), dtype=np.int64)
+        count = _compiled(head_kernels.runs)(
+            ids, blocks.start, blocks.index, self._bounds, self.later_first, *per_slot, heads, rows, ends, owner
+        )
+        steps = ids.shape[1] * most + 1
+        compiled(
+            rows, ends[:count], owner, self.in_bytes, self.out_bytes, self.scratch_bytes, blocks.skip, 0,
+            self.later_first, *np.empty((9, steps * (1 + self.scratch_bytes.shape[1])), dtype=np.int64),
+            *np.empty((6, steps + 1), dtype=np.int64), heads,
+        )  # fmt: skip
+        return heads
+
+    @cached_property
+    def _bounds(self) -> Ints:
+        """What `head_kernels.runs` asks of each block, shape (2, n_blocks, ABOUT)."""
+        b = self.blocks
+        about = np.empty((2, len(b.start), head_kernels.ABOUT), dtype=np.int64)
+        steps = int(b.length.max(initial=0)) + 1
+        buffers = steps * (1 + self.scratch_bytes.shape[1])
+        _compiled(head_kernels.block_bounds)(
+            b.start, b.length, b.index, self.in_bytes, self.out_bytes, self.scratch_bytes, b.skip,
+            self.later_first, *np.empty((6, buffers), dtype=np.int64), np.empty(steps + 1, dtype=np.int64), about,
+        )  # fmt: skip
+        return about
+
+    def _one(self, rows: Ints) -> int:
+        """The buffers that `head_kernels.plan` makes of a chain's rows, planned without it."""
+        n, second = len(rows), self.blocks.skip[rows]
+        last = [1, *range(2, n + 1), n]
+        for wide in np.flatnonzero(second).tolist():
+            source = wide + 1 - int(second[wide])
+            last[source] = max(last[source], wide + 1)
+        asked = self.scratch_bytes[rows]
+        row, k = np.nonzero(asked)
+        steps = (row + 1).tolist()
+        size = [int(self.in_bytes[rows[0]]), *self.out_bytes[rows].tolist(), *asked[row, k].tolist()]
+        return buffer_head(size, [*range(n + 1), *steps], last + steps, later_first=self.later_first)
 
 
 def _lists(count: int, length: int) -> list[list[int]]:

@@ -13,7 +13,7 @@ from tinysim.deploy.memory.buffers import lifetime_steps
 from tinysim.deploy.policy import arena_policy
 from tinysim.deploy.target import Target, precision_of
 from tinysim.explore.heads import LATER_FIRST, buffer_head, is_plain
-from tinysim.explore.row_costs import RowCosts, row_costs, total_energy
+from tinysim.explore.row_costs import RowCosts, once_joules, row_costs
 from tinysim.network.graph import Network
 from tinysim.network.layers import layer_key
 from tinysim.network.table import Ints, LayerTable
@@ -49,9 +49,7 @@ class PriceBook:
         target = self._target_of(precision_of(rows[numbers]))
         costs = self._priced(target)
         cycles = int(costs.cycles[numbers].sum()) + target.once_cycles
-        energy = None
-        if target.prices is not None:
-            energy = float(total_energy(*(part[numbers].sum() for part in costs.energy_j), target=target))
+        energy = None if target.prices is None else float(costs.energy_j[numbers].sum()) + once_joules(target)
         peak = self._peak(network, costs.scratch_bytes[numbers], target)
         flash = self._flash(network, rows.kind[numbers], target)
         return cycles / target.clock_hz, energy, peak, flash, int(costs.macs[numbers].sum())

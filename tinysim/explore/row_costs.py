@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysim.cost.energy import once_energy
 from tinysim.deploy.costs import layer_costs
 from tinysim.deploy.deployment import priced_rows
 from tinysim.deploy.memory import flatbuffer_size, scratch_bytes
@@ -17,10 +19,8 @@ from tinysim.explore.chain import AXES_KINDS, BIAS_BYTES
 from tinysim.network.kinds import KINDS
 from tinysim.network.table import Ints, LayerTable
 
-__all__ = ["RowCosts", "row_costs", "total_energy"]
+__all__ = ["RowCosts", "once_joules", "row_costs"]
 
-#: a number, or one per network
-Sums = float | NDArray[np.float64]
 _LOOKUP_BYTES = 513 * 2
 _NAME_LENGTH = np.array([len(kind.name) for kind in KINDS])
 
@@ -30,8 +30,8 @@ class RowCosts:
     """Columns of shape (n_rows,); sizes are rounded up to the arena's alignment."""
 
     cycles: NDArray[np.float64]
-    energy_j: tuple[NDArray[np.float64], ...]
-    """core, SRAM, flash, static, external memories; empty if the board's currents are unknown"""
+    energy_j: NDArray[np.float64]
+    """whole multiples of `QUANTUM_J`; not a number if the board's currents are unknown"""
     macs: Ints
     in_bytes: Ints
     out_bytes: Ints
@@ -46,18 +46,13 @@ class RowCosts:
     """tensors of the chain: output, weights, bias, axes or shape"""
 
     def __getitem__(self, rows: Any) -> RowCosts:
-        columns: dict[str, Any] = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "energy_j"}
-        return RowCosts(energy_j=tuple(part[rows] for part in self.energy_j), **columns)
+        return RowCosts(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     def joined(self, other: RowCosts) -> RowCosts:
         """These rows and then the others."""
-        columns: dict[str, Any] = {
-            f.name: np.concatenate([getattr(self, f.name), getattr(other, f.name)])
-            for f in fields(self)
-            if f.name != "energy_j"
-        }
-        parts = tuple(np.concatenate(pair) for pair in zip(self.energy_j, other.energy_j, strict=True))
-        return RowCosts(energy_j=parts, **columns)
+        return RowCosts(
+            **{f.name: np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)}
+        )
 
 
 def row_costs(table: LayerTable, target: Target) -> RowCosts:
@@ -98,9 +93,7 @@ def row_costs(table: LayerTable, target: Target) -> RowCosts:
     lookup = 2 * up(_LOOKUP_BYTES) * (table.is_kind("softmax") & (bits == 16))
     return RowCosts(
         cycles=costs.cycles.total,
-        energy_j=()
-        if energy is None
-        else (energy.core, energy.sram, energy.flash, energy.static, np.broadcast_to(energy.external, len(table))),
+        energy_j=np.full(len(table), np.nan) if energy is None else energy.total,
         macs=table.macs * priced,
         in_bytes=up(-(-table.in_elements * bits // 8)),
         out_bytes=up(-(-table.out_elements * bits // 8)),
@@ -111,14 +104,6 @@ def row_costs(table: LayerTable, target: Target) -> RowCosts:
     )
 
 
-def total_energy(core: Sums, sram: Sums, flash: Sums, static: Sums, external: Sums, *, target: Target) -> Sums:
-    """Energy of networks from the sums over their layers [J], with what an inference spends once.
-
-    In the order in which `Estimate` adds, so that the last bit is the same.
-    """
-    prices = target.prices
-    assert prices is not None
-    once_s = target.once_cycles / target.clock_hz
-    core = core + once_s * (prices.power_w - prices.static_w)
-    energy: Sums = core + sram + flash + (static + once_s * prices.static_w) + external
-    return energy
+def once_joules(target: Target) -> float:
+    """What an inference draws besides its layers; not a number if the board's currents are unknown [J]."""
+    return math.nan if target.prices is None else sum(once_energy(target.once_cycles / target.clock_hz, target.prices))

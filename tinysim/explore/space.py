@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tinysim.errors import InputError
 from tinysim.explore.chain import chain_network
-from tinysim.explore.encoded import Blocks, Encoded
+from tinysim.explore.encoded import Blocks, Encoded, spread
 from tinysim.network.graph import Network
 from tinysim.network.table import COLUMNS, Ints, LayerTable
 
@@ -28,6 +28,8 @@ __all__ = ["MAX_BLOCKS", "Gene", "Row", "SearchSpace", "Slot"]
 Row = dict[str, Any]
 #: blocks of a slot are made in advance, so there must not be too many
 MAX_BLOCKS = 200_000
+#: vectors encoded together: they stay in the cache
+_ENCODED = 1 << 13
 
 
 @dataclass(frozen=True)
@@ -136,8 +138,10 @@ class SearchSpace:
         blocks = Blocks(LayerTable.from_columns(table), skip, index, np.array(start), np.array(length))
         return blocks, np.array(offset)
 
-    def encode(self, vectors: ArrayLike) -> Encoded:
+    def encode(self, vectors: ArrayLike, *, threads: int | None = None) -> Encoded:
         """Networks of some vectors, shape (n, n_genes) or (n_genes,).
+
+        threads: that encode many vectors; all cores if None.
 
         Raises:
             InputError: vectors of another length, or a position outside a gene's choices.
@@ -149,15 +153,23 @@ class SearchSpace:
                 f"of shape {x.shape}"
             )
         n_choices = self.n_choices
-        if ((x < 0) | (x >= n_choices)).any():
-            row, gene = np.argwhere((x < 0) | (x >= n_choices))[0]
-            raise InputError(
-                f"search space {self.name}: vector {row}: {self.genes[gene].name} = {x[row, gene]} is outside "
-                f"0..{n_choices[gene] - 1}"
-            )
         blocks, offset = self._blocks
-        # below 2^53, so the product of floats is exact
-        return Encoded(blocks, (x.astype(np.float64) @ self._strides + offset).astype(np.int64))
+        ids = np.empty((len(x), len(self.slots)), dtype=np.int64)
+
+        def work(start: int) -> None:
+            part = x[start : start + _ENCODED]
+            outside = (part < 0) | (part >= n_choices)
+            if outside.any():
+                row, gene = np.argwhere(outside)[0]
+                raise InputError(
+                    f"search space {self.name}: vector {start + row}: {self.genes[gene].name} = {part[row, gene]} is "
+                    f"outside 0..{n_choices[gene] - 1}"
+                )
+            # below 2^53, so the product of floats is exact
+            ids[start : start + _ENCODED] = part.astype(np.float64) @ self._strides + offset
+
+        spread(work, range(0, len(x), _ENCODED), threads)
+        return Encoded(blocks, ids)
 
     def decode(self, vector: ArrayLike) -> dict[str, Any]:
         """The choices of one vector by gene.

@@ -51,7 +51,7 @@ def offloaded_costs(table: LayerTable, offload: Offload, target: Target, priced:
     if core.energy is not None and target.prices is not None:
         handing = layer_energy(
             offload.handover_cycles / target.clock_hz, sram_bytes=0.0, flash_bytes=0.0, prices=target.prices
-        )
+        ).whole()
         energy = LayerEnergy(
             **{f.name: pick(getattr(core.energy, f.name), zero) + getattr(handing, f.name) for f in fields(LayerEnergy)}
         )

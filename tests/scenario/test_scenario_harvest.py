@@ -469,9 +469,9 @@ def test_without_pvlib_the_error_says_what_to_install(tmp_path: Path, monkeypatc
         harvest_run(sunny(tmp_path, f"{SUN}, {SITE}".replace("TILT", "30")))
 
 
-@pytest.mark.parametrize(("ohm", "harvest_w", "error"), [(10.0, 0.0, 1e-9), (0.1, 10e-3, 2e-3), (2.0, 10e-3, 0.02)])
-def test_an_esr_shortens_a_discharge(ohm: float, harvest_w: float, error: float) -> None:
-    """40 mW from 10 mF, turned on at 3.0 V: exact without a harvest, which the ESR need not carry, beside it."""
+@pytest.mark.parametrize(("ohm", "harvest_w"), [(10.0, 0.0), (0.1, 10e-3), (2.0, 10e-3), (10.0, 10e-3)])
+def test_an_esr_shortens_a_discharge(ohm: float, harvest_w: float) -> None:
+    """40 mW from 10 mF, turned on at 3.0 V inside: exact, also where the harvest carries a part of the load."""
     part = Capacitor(10e-3, esr_ohm=ohm, rated_v=5.0)
     node = node_of("static", work_of(4, 4e-3, 0.1), FREE, capacitor=part)
     result = run_node(node, Feed.sampled([harvest_w], 2.0), start_v=3.0)
@@ -480,10 +480,10 @@ def test_an_esr_shortens_a_discharge(ohm: float, harvest_w: float, error: float)
     on = float((phases.end_s - phases.start_s)[:first].sum())
     net = constant_power(harvest_w - 40e-3)
     whole = crossing_time_s(part, net, terminal_voltage_v(part, net.bands[0], 3.0), 1.8)
-    assert on == pytest.approx(whole, rel=error)
-    assert on <= whole * (1.0 + 1e-9)
+    assert on == pytest.approx(whole, rel=1e-9)
     lost = 1.0 - result.supply.ledger.used_j / (result.supply.ledger.used_j + result.supply.ledger.converter_loss_j)
-    assert ohm * 40e-3 / 3.0**2 < lost < ohm * 40e-3 / 1.8**2
+    if not harvest_w:
+        assert ohm * 40e-3 / 3.0**2 < lost < ohm * 40e-3 / 1.8**2
 
 
 def test_an_esr_that_browns_out_at_once_is_an_error(tmp_path: Path) -> None:
@@ -525,3 +525,90 @@ def test_a_node_refuses_nonsense() -> None:
         run_node(node_of(), Feed.sampled([1e-3], 1.0, kind="current"))
     with pytest.raises(InputError, match="at least 1"):
         split(work_of(), 0)
+
+
+STORED = """
+name: stored
+harvest: {constant: 1 mW, duration: 10 min}
+storage: {STORAGE, turn_on: 3.3 V, turn_off: 1.9 V}
+work: {network: kws, engine: msp430fr5994-lea}
+node: {policy: static, tasks: tile, tiles: 8, request: 1 min, idle: 2 uW, efficiency: 0.85}
+"""
+BACKED = "capacitance: 10 mF, rated: 5 V, cell: {battery: lir1025, assist_below: 2.2 V, assist_until: 2.8 V}"
+
+
+def stored(folder: Path, storage: str) -> Path:
+    path = folder / "stored.yaml"
+    path.write_text(STORED.replace("STORAGE", storage), encoding="utf-8")
+    return path
+
+
+def test_a_cell_behind_the_capacitor_carries_the_nights() -> None:
+    """The shipped example: without its cell it completes half of the requests."""
+    path = Path(__file__).parents[2] / "examples" / "scenarios" / "batteryfree_hybrid.yaml"
+    run = harvest_run(path)
+    document = run.to_dict()
+    assert run.result.completion_rate == 1.0
+    assert document["cell"]["given_j"] > 30.0
+    assert document["cell"]["charged_j"] > 20.0
+    spec, _ = read_spec(HarvestScenario, path)
+    bare = harvest_run(spec.model_copy(update={"storage": spec.storage.model_copy(update={"cell": None})}))
+    assert bare.to_dict()["cell"] is None
+    assert bare.result.completion_rate < 0.6
+
+
+def test_a_cell_lets_a_task_complete_that_the_capacitor_cannot_hold(tmp_path: Path) -> None:
+    small = BACKED.replace("10 mF", "100 uF")
+    node = "policy: none, tasks: inference, request"
+    path = stored(tmp_path, small)
+    path.write_text(path.read_text().replace("policy: static, tasks: tile, tiles: 8, request", node), encoding="utf-8")
+    assert harvest_run(path).result.completed == 10
+    path.write_text(path.read_text().replace("lir1025", "lir1025, start: 0.0001"), encoding="utf-8")
+    with pytest.raises(InfeasibleError, match=r"its cell 0.00\d+ J: it can never complete"):
+        harvest_run(path)
+
+
+def test_parts_of_the_library_and_dc_bias(tmp_path: Path) -> None:
+    spec, _ = read_spec(HarvestScenario, stored(tmp_path, "part: mlcc-100u-6v3, parallel: 20"))
+    part = spec.storage.capacitor()
+    assert part.capacitance_f == pytest.approx(2e-3)
+    assert part.leakage_ohm == pytest.approx(978e3 / 20)
+    assert part.rated_v == 6.3
+    bias = "part: mlcc-100u-6v3, parallel: 20, bias: {voltages: [0 V, 4 V], shares: [1, 0.5]}"
+    derated = read_spec(HarvestScenario, stored(tmp_path, bias))[0].storage.capacitor().capacitance_f
+    assert 0.5 * 2e-3 < derated < 0.75 * 2e-3
+    esr = read_spec(HarvestScenario, stored(tmp_path, "part: edlc-avx-scmt7, esr: 12 ohm"))[0].storage.capacitor()
+    assert (esr.esr_ohm, esr.rated_v) == (12.0, 5.5)
+
+
+@pytest.mark.parametrize(
+    ("storage", "words"),
+    [
+        ("leakage: 1 Mohm", r"line 4, storage: give a part of the library, or capacitance and rated"),
+        ("part: edlc-avx-scmt7, rated: 5 V", "a part has its own capacitance"),
+        ("part: edlc-avx-scmt", "unknown entry 'edlc-avx-scmt' of capacitors: did you mean edlc-avx-scmt7"),
+        ("part: edlc-capxx-hw203", "no sourced leakage"),
+        ("capacitance: 1 mF, rated: 5 V, parallel: 2", "parallel belongs to a part"),
+        ("part: edlc-maxwell-bcap0025", r"turn_on 3.3 V <= rated 3 V"),
+        (BACKED.replace("2.2 V", "1.2 V"), r"assist_below 1.2 V lies below turn_off 1.9 V"),
+        (BACKED.replace("2.8 V", "2.1 V"), r"line 4, storage.cell: .*assist_v 2.2 must be below assist_until_v 2.1"),
+        (BACKED.replace("lir1025", "lir102"), r"storage.cell: unknown entry 'lir102' of batteries"),
+        (BACKED.replace("lir1025", "lir1025, charge: 1 mW"), "belong together"),
+        (
+            BACKED.replace("lir1025", "cr2032, charge: 1 mW, charge_above: 4 V, charge_until: 3.5 V"),
+            "no rechargeable battery",
+        ),
+        (
+            BACKED.replace("lir1025", "lir1025, charge: 1 mW, charge_above: 6 V, charge_until: 3.5 V"),
+            "charge_above 6 V lies above rated 5 V",
+        ),
+        (
+            BACKED.replace("lir1025", "lir1025, charge: 1 mW, charge_above: 4 V, charge_until: 3 V"),
+            r"charge_until 3 V lies below turn_on 3.3 V",
+        ),
+        ("capacitance: 1 mF, rated: 5 V, bias: {voltages: [0, 3], shares: [1, 1]}", "outside the table"),
+    ],
+)
+def test_bad_storage_is_named(tmp_path: Path, storage: str, words: str) -> None:
+    with pytest.raises(SpecError, match=words):
+        harvest_run(stored(tmp_path, storage))

@@ -389,7 +389,7 @@ def test_every_figure_has_a_known_source(kind):
 
 def test_every_source_is_used():
     known = yaml.safe_load((SPECS / "sources_supply.yaml").read_text())
-    files = [*(SPECS / "batteries").glob("*.yaml"), *(SPECS / "harvesters").glob("*.yaml")]
+    files = [path for folder in ("batteries", "capacitors", "harvesters") for path in (SPECS / folder).glob("*.yaml")]
     used = {key for path in files for key in keys_in(yaml.safe_load(path.read_text()))}
     assert used == set(known)
 

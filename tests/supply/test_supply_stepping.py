@@ -11,6 +11,7 @@ from scipy.integrate import quad, solve_ivp
 
 from tinysim.errors import InfeasibleError, InputError, TraceError
 from tinysim.supply.capacitors import Capacitor, effective_capacitance_f, voltage_after_energy_v
+from tinysim.supply.esr import power_inside_w, voltage_inside_v
 from tinysim.supply.feed import Feed
 from tinysim.supply.motion import advance, crossing_time_s, voltage_after_v
 from tinysim.supply.port import (
@@ -300,6 +301,62 @@ def test_frame_has_a_row_per_phase():
     assert len(frame) == len(result.labels) == len(result.reasons)
 
 
+def exact_cycles(part, watts, node):
+    """Times of switching behind an ESR by the exact motion at the terminals, a second of constant harvest at a time."""
+    inner, on, times = 1.8, False, []
+    for second, power in enumerate(watts):
+        left = 1.0
+        while left > 0.0:
+            net = Band(0.0, math.inf, power_w=float(power) - (node["on_draw"] if on else node["off_draw"]))
+            at = terminal_voltage_v(part, net, inner)
+            limit = {"low_v": node["off_v"]} if on else {"high_v": node["on_v"]}
+            stop = advance(part, Port((net,)), at, duration_s=left, **limit)
+            inner, left = inner_voltage_v(part, net, stop.voltage_v), left - stop.time_s
+            if stop.reason != "time":
+                on = not on
+                times.append(second + 1.0 - left)
+    return np.array(times)
+
+
+@pytest.mark.parametrize(("ohm", "error"), [(1.0, 1e-3), (10.0, 0.01), (20.0, 0.02)])
+def test_an_esr_is_in_the_way_of_charge_and_discharge(ohm, error):
+    """Harvest of 0 to 20 mW that changes every second; at 20 ohm a tenth of what the load gets is heat."""
+    watts = np.random.default_rng(11).random(3000) * 20e-3
+    part, node = Capacitor(20e-3, esr_ohm=ohm), NODE | {"on_draw": 25e-3}
+    result = run(part, Feed.sampled(watts, 1.0), hysteresis(**node), start_v=1.8, swing_v=(1.8, 3.0))
+    wanted = exact_cycles(part, watts, node)
+    assert len(result.labels) - 1 == pytest.approx(wanted.size, rel=error)
+    spans, exact = result.durations_s("on"), np.diff(wanted)[::2]
+    assert spans.mean() == pytest.approx(exact.mean(), rel=error)
+    without = run(Capacitor(20e-3), Feed.sampled(watts, 1.0), hysteresis(**node), start_v=1.8)
+    assert result.ledger.used_j < without.ledger.used_j
+    assert result.ledger.converter_loss_j > without.ledger.converter_loss_j
+
+
+@given(power=st.floats(1e-3, 2e-2), ohm=st.floats(0.1, 40.0), rising=st.booleans())
+def test_mean_power_behind_an_esr_takes_as_long_as_the_swing(power, ohm, rising):
+    part = Capacitor(1e-3, esr_ohm=ohm)
+    net = power if rising else -power
+    band = Band(0.0, math.inf, power_w=net)
+    inside = float(power_inside_w(net, esr_ohm=ohm, low_v=1.8, high_v=3.0))
+    ends = (1.8, 3.0) if rising else (terminal_voltage_v(part, band, 3.0), 1.8)
+    low, high = (inner_voltage_v(part, band, at) for at in ends)
+    assert float(voltage_inside_v(net, 1.8, esr_ohm=ohm)) == pytest.approx(low if rising else high)
+    exact = crossing_time_s(part, Port((band,)), *ends)
+    assert 0.5e-3 * (high**2 - low**2) / inside == pytest.approx(exact, rel=1e-9)
+    assert (inside < net) == (ohm > 0.0)
+
+
+@given(feed=feeds(), ohm=st.floats(0.1, 100.0), leak=st.sampled_from([math.inf, 1e5]), start=st.floats(0.0, 3.2))
+@settings(max_examples=40, deadline=None)
+def test_an_esr_keeps_the_books(feed, ohm, leak, start):
+    part = Capacitor(1e-3, leak, esr_ohm=ohm, rated_v=3.3)
+    power = Feed(feed.edges_s, feed.inputs)
+    book = run(part, power, hysteresis(**NODE), start_v=start, swing_v=(1.8, 3.0)).ledger
+    assert abs(book.residual_j) <= 1e-9 * (book.harvested_j + 0.5e-3 * start**2 + 4e-21)
+    assert min(book.used_j, book.converter_loss_j, book.leakage_j) >= 0.0
+
+
 def stuck():
     while True:
         yield Demand("stuck", 0.0, high_v=0.5)
@@ -317,7 +374,7 @@ def stuck():
         (lambda: Feed(np.array([0.0, 2.0]), np.ones(2)), TraceError, r"n \+ 1 edges"),
         (lambda: Feed.sampled([1.0], 1.0, gross=[0.5]), TraceError, r"none below"),
         (lambda: run(Capacitor(1e-6), Feed.sampled([1.0], 1.0), stuck(), start_v=1.0), InfeasibleError, "no headway"),
-        (lambda: run(Capacitor(1e-6, esr_ohm=1.0), Feed.sampled([1.0], 1.0), stuck()), InputError, "ESR is not part"),
+        (lambda: run(Capacitor(1e-6, esr_ohm=1.0), Feed.sampled([1.0], 1.0), stuck()), InputError, "needs swing_v"),
         (lambda: run(Capacitor(1e-6, rated_v=2.0), Feed.sampled([1.0], 1.0), stuck(), start_v=3.0), InputError, "0..2"),
         (lambda: iv_curve([0.0, 0.0], [1.0, 1.0]), InputError, "rise from point to point"),
         (lambda: iv_curve([0.0, 1.0], [1.0, -1.0]), InputError, "must not be negative"),

@@ -44,13 +44,17 @@ def _result_rows(run: HarvestRun) -> list[list[str]]:
         ["policy", f"{kept.policy}, {len(kept.workload.tasks)} tasks"],
         ["one inference", f"{si(kept.time_s, 's')}, {si(kept.energy_j, 'J')} (commits {si(kept.commit_j, 'J')})"],
         ["completed", f"{r.completed:,} of {r.requests:,} ({r.completion_rate:.1%}), in time {r.in_time_rate:.1%}"],
-        ["first result after", in_days(r.first_result_s) if r.completed else "never"],
+        ["first result after", _span(r.first_result_s) if r.completed else "never"],
         ["forward progress", f"{r.forward_progress:.3%} of the time"],
         ["work done again", f"{r.redone_share:.2%}"],
         ["power failures", f"{r.failures:,}" + (f", {r.failed_saves:,} saves failed" if r.failed_saves else "")],
         ["time off", ", ".join(f"{q:.0%} below {_span(t)}" for q, t in outages.items())],
     ]
     stale = r.staleness_s()
+    if r.hybrid is not None:
+        first, last = r.hybrid.energy_j[[0, -1]] / r.hybrid.cell.capacity_j
+        moved = f"took {si(r.hybrid.charged_j, 'J')}, gave {si(r.hybrid.given_j, 'J')}"
+        rows.append(["cell behind the capacitor", f"{moved}, from {first:.1%} to {last:.1%} full"])
     return rows + ([["mean age of the result", _span(stale)]] if np.isfinite(stale) else [])
 
 
@@ -139,9 +143,16 @@ def _draw_voltage(axes: Axes, run: HarvestRun, scale: float) -> None:
     for level, name in ((node.on_v, "on"), (node.off_v, "off")):
         axes.axhline(level, color="#333333", linewidth=0.7, linestyle="--")
         axes.annotate(
-            name, (1.0, level), xycoords=("axes fraction", "data"), xytext=(3, -3), textcoords="offset points"
+            name, (1.0, level), xycoords=("axes fraction", "data"), xytext=(-20, 2), textcoords="offset points"
         )
     axes.set(ylabel="capacitor [V]", ylim=(0, None))
+    hybrid = run.result.hybrid
+    if hybrid is not None:
+        filled = axes.twinx()
+        when = (hybrid.time_s - supply.start_s[0]) / scale
+        filled.plot(when, hybrid.energy_j / hybrid.cell.capacity_j * 100.0, color=COLOURS[3], linewidth=1.5)
+        filled.set_ylabel("cell [%]", color=COLOURS[3])
+        filled.set_ylim(0, 105)
 
 
 def _draw_count(axes: Axes, run: HarvestRun, scale: float, unit: str) -> None:
@@ -169,6 +180,7 @@ def _draw_ledger(axes: Axes, run: HarvestRun) -> None:
         label = f"{name}  {value / whole:.1%}"
         axes.barh(0, value / whole, left=left, color=colour, label=label, edgecolor="white")
         left += value / whole
-    axes.set(xlim=(0, 1), yticks=[], xticks=[], title=f"Where {si(ledger.harvested_j, 'J', 3)} went")
+    spent = f", and {si(-ledger.stored_j, 'J', 3)} out of storage," if ledger.stored_j < -1e-3 * whole else ""
+    axes.set(xlim=(0, 1), yticks=[], xticks=[], title=f"Where {si(ledger.harvested_j, 'J', 3)}{spent} went")
     axes.spines[:].set_visible(False)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=5, handlelength=1.0)

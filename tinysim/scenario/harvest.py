@@ -19,9 +19,9 @@ from tinysim.scenario.parts import Nvm, VectorEngine, load_part
 from tinysim.scenario.policies import prepare
 from tinysim.scenario.reader import read_spec
 from tinysim.scenario.tasks import Workload, from_engine, from_estimate, split
-from tinysim.supply.capacitors import Capacitor
 from tinysim.supply.feed import Feed
 from tinysim.supply.harvesters import constant_feed, irradiance_trace, markov_feed, periodic_feed
+from tinysim.supply.hybrid import HybridRun
 from tinysim.supply.plane import plane_irradiance
 from tinysim.supply.presets import ChargerSpec, list_chargers, load_harvester
 from tinysim.supply.traces import PowerTrace, VITrace, read_irradiance, read_trace
@@ -90,8 +90,20 @@ class HarvestRun:
             "outage_s": {str(q): value for q, value in r.outages_s().items()},
             "staleness_s": finite(r.staleness_s()),
             "ledger": asdict(r.supply.ledger),
+            "cell": None if r.hybrid is None else _cell(r.hybrid),
             "answer": self.answer(),
         }
+
+
+def _cell(hybrid: HybridRun) -> dict[str, float]:
+    first, last = hybrid.energy_j[[0, -1]] / hybrid.cell.capacity_j
+    return {
+        "capacity_j": hybrid.cell.capacity_j,
+        "start_share": float(first),
+        "end_share": float(last),
+        "charged_j": hybrid.charged_j,
+        "given_j": hybrid.given_j,
+    }
 
 
 def build_feed(source: HarvestSource, *, folder: Path, seed: int) -> Feed:
@@ -201,25 +213,30 @@ def build_workload(scenario: HarvestScenario) -> tuple[Workload, Nvm]:
 
 
 def build_node(scenario: HarvestScenario, tasks: Workload, nvm: Nvm) -> Node:
-    """The node with the granularity and policy of the scenario."""
+    """The node with the granularity and policy of the scenario.
+
+    Raises:
+        InfeasibleError: work draws more than the cell behind the capacitor can give.
+    """
     spec, storage = scenario.node, scenario.storage
     cut = split(tasks, spec.tiles) if spec.tasks == "tile" else tasks
     policy = "none" if spec.tasks == "inference" and spec.policy == "static" else spec.policy
-    return Node(
+    node = Node(
         kept=prepare(cut, policy, nvm),
-        capacitor=Capacitor(
-            storage.capacitance,
-            leakage_ohm=storage.leakage or math.inf,
-            esr_ohm=storage.esr,
-            rated_v=storage.rated,
-        ),
+        capacitor=storage.capacitor(),
         on_v=storage.turn_on,
         off_v=storage.turn_off,
         request_s=spec.request,
         efficiency=spec.efficiency,
         idle_w=spec.idle,
         off_w=spec.off_draw,
+        cell=None if storage.cell is None else storage.cell.cell(),
     )
+    if storage.cell is not None and node.work().draw > storage.cell.max_power_w():
+        raise InfeasibleError(
+            f"work draws {node.work().draw:.4g} W, and {storage.cell.battery} gives {storage.cell.max_power_w():.4g} W"
+        )
+    return node
 
 
 def harvest_run(scenario: HarvestScenario | str | Path, *, folder: str | Path = ".") -> HarvestRun:

@@ -16,9 +16,10 @@ from tinysim.scenario.harvest_sources import (
     ThermoelectricSource,
 )
 from tinysim.scenario.policies import PolicyName
-from tinysim.scenario.units import Farads, Joules, Ohms, Seconds, Share, Volts, Watts, quantity
+from tinysim.scenario.storage_spec import Storage
+from tinysim.scenario.units import Joules, Seconds, Share, Watts, quantity
 
-__all__ = ["HarvestScenario", "HarvestSource", "NodeSpec", "Storage", "WorkSpec"]
+__all__ = ["HarvestScenario", "HarvestSource", "NodeSpec", "WorkSpec"]
 
 SquareMetres = Annotated[float, quantity("m**2"), Field(gt=0)]
 
@@ -91,34 +92,6 @@ class HarvestSource(Spec):
             raise ValueError("area, panel_efficiency, cell and site belong to irradiance")
         if (self.markov_on is not None) != (self.mean_on is not None and self.mean_off is not None):
             raise ValueError("markov_on, mean_on and mean_off belong together")
-        return self
-
-
-class Storage(Spec):
-    """The capacitor and the supervisor's thresholds."""
-
-    capacitance: Farads
-    """Capacitance over the swing (see `effective_capacitance_f` for DC bias)."""
-    leakage: Ohms | None = None
-    """Leakage resistance; None: none."""
-    esr: Ohms = 0.0
-    """Equivalent series resistance between the capacitor and the load."""
-    rated: Volts
-    """Highest voltage; the surplus is clipped."""
-    turn_on: Volts
-    """Voltage at which the load is switched on (YAML reads a bare `on` as true)."""
-    turn_off: Volts
-    """Voltage at which it is switched off."""
-    start: Annotated[float, quantity("V"), Field(ge=0)] = 0.0
-    """Voltage at the beginning."""
-
-    @model_validator(mode="after")
-    def _order(self) -> Storage:
-        if not self.turn_off < self.turn_on <= self.rated:
-            raise ValueError(
-                f"thresholds the wrong way round: needed is turn_off {self.turn_off:g} V < turn_on {self.turn_on:g} V "
-                f"<= rated {self.rated:g} V"
-            )
         return self
 
 

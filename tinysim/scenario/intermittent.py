@@ -9,16 +9,18 @@ tasks it holds.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysim.errors import InputError
+from tinysim.errors import InfeasibleError, InputError
 from tinysim.scenario.policies import Kept
 from tinysim.supply.capacitors import Capacitor
+from tinysim.supply.esr import power_inside_w, voltage_inside_v
 from tinysim.supply.feed import Feed
-from tinysim.supply.motion import drawn_behind_esr
+from tinysim.supply.hybrid import BackupCell, HybridRun, run_hybrid
+from tinysim.supply.port import Band, terminal_voltage_v
 from tinysim.supply.stepping import Demand, Policy, SupplyRun, run
 
 __all__ = ["Intermittence", "Node", "run_node"]
@@ -40,6 +42,8 @@ class Node:
     """At the load, between requests."""
     off_w: float = 0.0
     """From the capacitor while the load is off (supervisor, converter)."""
+    cell: BackupCell | None = None
+    """A small cell behind the capacitor."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.off_v < self.on_v <= self.capacitor.rated_v:
@@ -49,32 +53,41 @@ class Node:
         if not 0.0 < self.efficiency <= 1.0 or (self.request_s is not None and self.request_s <= 0.0):
             raise InputError("node: needs an efficiency in 0 to 1 and a request period above 0")
 
-    def inside(self, demand: Demand) -> Demand:
-        """A demand at the terminals as one inside the capacitor: what the ESR turns into heat is loss."""
-        if self.capacitor.esr_ohm == 0.0:
-            return demand
-        draw, low = drawn_behind_esr(self.capacitor, power_w=demand.draw, high_v=self.on_v, low_v=demand.low_v)
-        share = demand.useful_share * (demand.draw / draw if draw else 1.0)
-        return demand._replace(draw=draw, low_v=low, useful_share=share)
+    def behind_esr(self, power_w: float) -> tuple[float, float]:
+        """(share of the power inside the capacitor that reaches the terminals, lowest voltage inside), no harvest.
+
+        Raises:
+            InfeasibleError: switched on, the load pulls the terminals below turn-off at once.
+        """
+        esr = self.capacitor.esr_ohm
+        low = float(voltage_inside_v(-power_w, self.off_v, esr_ohm=esr))
+        if low >= self.on_v:
+            raise InfeasibleError(
+                f"an ESR of {esr:g} ohm: a load of {power_w:.4g} W stops at {low:.4g} V inside the capacitor, which is "
+                f"not below turn-on at {self.on_v:g} V"
+            )
+        inside = -float(power_inside_w(-power_w, esr_ohm=esr, low_v=self.off_v, high_v=self.on_v))
+        return power_w / inside if inside else 1.0, low
 
     def work(self) -> Demand:
         """The demand at work, down to where work stops."""
-        work = self.inside(
-            Demand("work", self.kept.power_w / self.efficiency, self.off_v, useful_share=self.efficiency)
-        )
+        power = self.kept.power_w / self.efficiency
+        work = Demand("work", power, self.off_v, useful_share=self.efficiency)
         if self.kept.policy != "jit":
             return work
-        save = self.save()
+        save, part = self.save(), self.capacitor
+        share, low = self.behind_esr(save.draw)
         stop_v = self.kept.threshold_v(
-            capacitance_f=self.capacitor.capacitance_f, off_v=save.low_v, efficiency=save.useful_share
+            capacitance_f=part.capacitance_f, off_v=low, efficiency=save.useful_share * share
         )
-        return work._replace(low_v=max(stop_v, work.low_v))
+        load = Band(0.0, math.inf, power_w=-power)
+        return work._replace(low_v=max(terminal_voltage_v(part, load, stop_v), self.off_v))
 
     def save(self) -> Demand:
         """The demand of a just-in-time checkpoint."""
         kept, eta = self.kept, self.efficiency
         draw = kept.save_j / kept.save_s / eta if kept.save_s else 0.0
-        return self.inside(Demand("save", draw, self.off_v, math.inf, kept.save_s, eta))
+        return Demand("save", draw, self.off_v, math.inf, kept.save_s, eta)
 
 
 @dataclass
@@ -107,6 +120,8 @@ class Intermittence:
     failed_saves: int
     lost_s: float
     open_s: float
+    hybrid: HybridRun | None = None
+    """What the cell did, if there is one."""
 
     @property
     def duration_s(self) -> float:
@@ -178,25 +193,38 @@ def run_node(node: Node, feed: Feed, *, start_v: float = 0.0) -> Intermittence:
     """
     if feed.kind != "power":
         raise InputError("run_node: needs a power feed (behind a converter); loads are powers")
-    best = float(feed.inputs.max())
-    low = node.inside(Demand("work", node.kept.power_w / node.efficiency, node.off_v, useful_share=node.efficiency))
+    best, cell, hybrid = float(feed.inputs.max()), node.cell, None
+    share, low_v = node.behind_esr(node.work().draw)
+    boot_j, boot_s = node.kept.resume(0.0)
+    if boot_s:
+        node.behind_esr(boot_j / boot_s / node.efficiency)
     node.kept.check_atomic(
         capacitance_f=node.capacitor.capacitance_f,
         on_v=node.on_v,
-        off_v=low.low_v,
-        efficiency=low.useful_share,
+        off_v=low_v,
+        efficiency=node.efficiency * share,
         feed_w=best,
+        backup_j=0.0
+        if cell is None
+        else (cell.capacity_j if cell.charge_w else cell.start_j) * cell.discharge_efficiency,
     )
     log = _Log()
     start = float(feed.edges_s[0])
-    supply = run(replace(node.capacitor, esr_ohm=0.0), feed, _policy(node, log, start), start_v=start_v)
+    policy = _policy(node, log, start)
+    swing_v = (node.off_v, node.on_v)
+    if cell is None:
+        supply = run(node.capacitor, feed, policy, start_v=start_v, swing_v=swing_v)
+    else:
+        hybrid = run_hybrid(node.capacitor, feed, policy, cell, start_v=start_v, swing_v=swing_v)
+        supply = hybrid.supply
     if node.request_s is None:
         requests = len(log.done_s) + (1 if log.open_s > 0.0 else 0)
     else:
         requests = max(math.floor(feed.duration_s / node.request_s), 1)
     done = np.array(log.done_s)
     asked = np.array(log.asked_s)
-    return Intermittence(node, supply, asked, done, requests, log.failures, log.failed_saves, log.lost_s, log.open_s)
+    counts = (requests, log.failures, log.failed_saves)
+    return Intermittence(node, supply, asked, done, *counts, log.lost_s, log.open_s, hybrid)
 
 
 def _policy(node: Node, log: _Log, start_s: float) -> Policy:
@@ -204,21 +232,20 @@ def _policy(node: Node, log: _Log, start_s: float) -> Policy:
     whole = kept.time_s
     off = Demand("off", node.off_w, high_v=node.on_v, useful_share=0.0)
     work, save = node.work(), node.save()
-    idle = node.inside(Demand("idle", node.idle_w / eta, off_v, useful_share=eta))
     done = 0.0  # work time that is safe
     asked = start_s
     while True:
         now = (yield off).time_s
         energy, time = kept.resume(done)
         if time > 0.0:
-            outcome = yield node.inside(Demand("boot", energy / time / eta, off_v, math.inf, time, eta))
+            outcome = yield Demand("boot", energy / time / eta, off_v, math.inf, time, eta)
             now = outcome.time_s
             if outcome.reason != "time":
-                log.failures += 1
+                log.failures += outcome.reason == "low"
                 continue
         while True:
             if asked > now:
-                outcome = yield Demand("idle", idle.draw, idle.low_v, math.inf, asked - now, idle.useful_share)
+                outcome = yield Demand("idle", node.idle_w / eta, off_v, math.inf, asked - now, eta)
                 now = outcome.time_s
                 if outcome.reason != "time":
                     break
@@ -241,7 +268,7 @@ def _policy(node: Node, log: _Log, start_s: float) -> Policy:
                 outcome = yield save
                 now = outcome.time_s
                 if outcome.reason != "time":
-                    log.failed_saves += 1
+                    log.failed_saves += outcome.reason == "low"
                     safe = done
             log.lost_s += reached - safe
             log.open_s = done = safe

@@ -111,9 +111,18 @@ class Kept:
         return out
 
     def check_atomic(
-        self, *, capacitance_f: float, on_v: float, off_v: float, efficiency: float, feed_w: float
+        self,
+        *,
+        capacitance_f: float,
+        on_v: float,
+        off_v: float,
+        efficiency: float,
+        feed_w: float,
+        backup_j: float = 0.0,
     ) -> None:
         """Check that every task can finish at all: usable energy of the capacitor, plus the best the harvest can add.
+
+        `backup_j` is what a full cell behind the capacitor adds.
 
         Raises:
             InfeasibleError: one never does; the message says which, and the capacitor that would do.
@@ -121,11 +130,13 @@ class Kept:
         name, energy_j, time_s = self.largest_atom()
         usable = 0.5 * capacitance_f * (on_v**2 - off_v**2)
         need = energy_j / efficiency - feed_w * time_s
-        if need > usable:
-            enough = 2.0 * need / (on_v**2 - off_v**2)
+        if need > usable + backup_j:
+            and_cell = f", its cell {backup_j:.4g} J" if backup_j else ""
+            enough = 2.0 * (need - backup_j) / (on_v**2 - off_v**2)
             raise InfeasibleError(
                 f"{name} of {self.workload.name} needs {need:.4g} J from the capacitor and a full one gives "
-                f"{usable:.4g} J between {on_v:g} and {off_v:g} V: it can never complete (policy {self.policy!r}); "
+                f"{usable:.4g} J between {on_v:g} and {off_v:g} V{and_cell}: "
+                f"it can never complete (policy {self.policy!r}); "
                 f"{enough * 1e6:.4g} uF would do, or smaller tasks"
             )
 

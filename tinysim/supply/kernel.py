@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinysim.supply.capacitors import Capacitor
 from tinysim.supply.feed import Feed
@@ -68,6 +69,10 @@ class Kernel:
     def to_v(self, x: float) -> float:
         """Linear coordinate to voltage."""
         return math.sqrt(x) if self.power else x
+
+    def inside(self, net: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Net input of the capacitor itself for net inputs at its terminals: the same without an ESR."""
+        return net
 
     def move(
         self, now: float, x: float, draw: float, low_v: float, high_v: float, duration_s: float

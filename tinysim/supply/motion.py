@@ -7,13 +7,13 @@ closed form for linear and for pure-power bands and a safeguarded Newton iterati
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from tinysim.errors import InfeasibleError, InputError
+from tinysim.errors import InputError
 from tinysim.supply.capacitors import Capacitor
-from tinysim.supply.port import Band, Port, band_time_s, knee_v, terminal_voltage_v
+from tinysim.supply.port import Band, Port, band_time_s, knee_v
 
-__all__ = ["Stop", "advance", "crossing_time_s", "drawn_behind_esr", "voltage_after_v"]
+__all__ = ["Stop", "advance", "crossing_time_s", "voltage_after_v"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,34 +46,6 @@ def crossing_time_s(capacitor: Capacitor, port: Port, from_v: float, to_v: float
             return math.inf
         at = edge
     return time
-
-
-def drawn_behind_esr(capacitor: Capacitor, *, power_w: float, high_v: float, low_v: float) -> tuple[float, float]:
-    """(power, lowest voltage) inside a capacitor whose terminals give a constant power behind an ESR.
-
-    The load stops where the terminals fall to U = `low_v` (or collapse, at U^2 = R P), which inside is U + R P / U; the
-    power is the mean over the discharge from `high_v`, so a whole discharge takes exactly as long as with the ESR.
-
-    Raises:
-        InfeasibleError: switched on at `high_v`, the load pulls the terminals below `low_v` at once.
-
-    >>> power, low = drawn_behind_esr(Capacitor(1.0, esr_ohm=10.0), power_w=0.02, high_v=3.0, low_v=2.0)
-    >>> round(power, 5), low
-    (0.02066, 2.1)
-    """
-    r, c = capacitor.esr_ohm, capacitor.capacitance_f
-    if r == 0.0 or power_w == 0.0:
-        return power_w, low_v
-    whole, band = replace(capacitor, leakage_ohm=math.inf), Band(0.0, math.inf, power_w=-power_w)
-    end = max(low_v, knee_v(whole, band))
-    low = end + r * power_w / end
-    if low >= high_v:
-        raise InfeasibleError(
-            f"an ESR of {r:g} ohm: a load of {power_w:.4g} W stops at {low:.4g} V inside the capacitor, which is not "
-            f"below turn-on at {high_v:g} V"
-        )
-    time = band_time_s(whole, band, terminal_voltage_v(whole, band, high_v), end)
-    return 0.5 * c * (high_v - low) * (high_v + low) / time, low
 
 
 def voltage_after_v(capacitor: Capacitor, port: Port, from_v: float, duration_s: float) -> float:

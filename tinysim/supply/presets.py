@@ -1,4 +1,4 @@
-"""Batteries and harvesters shipped with tinysim, each figure with its source. What has no source is not there."""
+"""Batteries, capacitors and harvesters shipped with tinysim, each figure with its source; none without is there."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from tinysim.errors import MissingFigure, SpecError, nearest
 from tinysim.figures import Figure, FigureKind, Spec, in_unit
 from tinysim.supply.battery_spec import BatterySpec
+from tinysim.supply.capacitors import Capacitor
 from tinysim.supply.converters import BoostCharger, Buck, EfficiencyTable
 from tinysim.supply.harvesters import SolarCell, Thermoelectric, beyond_sweep
 from tinysim.supply.port import Port, iv_curve
@@ -20,12 +21,15 @@ from tinysim.supply.port import Port, iv_curve
 __all__ = [
     "AmbientSpec",
     "BatterySpec",
+    "CapacitorSpec",
     "ChargerSpec",
     "SolarSpec",
     "list_batteries",
+    "list_capacitors",
     "list_chargers",
     "list_harvesters",
     "load_battery",
+    "load_capacitor",
     "load_harvester",
 ]
 
@@ -197,12 +201,50 @@ class AmbientSpec(Spec):
         return Thermoelectric(seebeck_v_per_k=self.seebeck.si, resistance_ohm=self.resistance.si)
 
 
+class CapacitorSpec(Spec):
+    """A capacitor or supercapacitor. Its ESR is its data sheet's (1 kHz mostly); pulses of seconds see more."""
+
+    name: str
+    title: str
+    technology: Literal["mlcc", "tantalum", "edlc"]
+    capacitance: Annotated[Figure, in_unit("F")]
+    """Nominal; without DC bias."""
+    rated: Annotated[Figure, in_unit("V")]
+    """Highest voltage."""
+    esr: Annotated[Figure, in_unit("ohm")] | None = None
+    """None: negligible."""
+    leakage: Annotated[Figure, in_unit("ohm")] | None = None
+    """Leakage resistance; None: nobody says."""
+
+    def capacitor(self, *, leakage_ohm: float | None = None, parallel: int = 1) -> Capacitor:
+        """The part as a store, several in parallel; `leakage_ohm` of the whole replaces the part's.
+
+        Raises:
+            MissingFigure: the part has no sourced leakage, and none is given.
+        """
+        if leakage_ohm is None:
+            if self.leakage is None:
+                raise MissingFigure(f"capacitor {self.name}: no sourced leakage; give one")
+            leakage_ohm = self.leakage.si / parallel
+        return Capacitor(
+            self.capacitance.si * parallel,
+            leakage_ohm=leakage_ohm,
+            esr_ohm=self.esr.si / parallel if self.esr is not None else 0.0,
+            rated_v=self.rated.si,
+        )
+
+
 Harvester = Annotated[SolarSpec | ChargerSpec | AmbientSpec, Field(discriminator="type")]
 
 
 def list_batteries() -> list[str]:
     """Names of the shipped batteries."""
     return _names("batteries")
+
+
+def list_capacitors() -> list[str]:
+    """Names of the shipped capacitors and supercapacitors."""
+    return _names("capacitors")
 
 
 def list_harvesters() -> list[str]:
@@ -223,6 +265,16 @@ def load_battery(name: str) -> BatterySpec:
     810.0
     """
     return _load("batteries", name, TypeAdapter(BatterySpec))
+
+
+@cache
+def load_capacitor(name: str) -> CapacitorSpec:
+    """A shipped capacitor by name, or one from a YAML file.
+
+    >>> load_capacitor("edlc-avx-scmt7").capacitor().energy_j(5.5)
+    113.4375
+    """
+    return _load("capacitors", name, TypeAdapter(CapacitorSpec))
 
 
 @cache

@@ -8,6 +8,7 @@ ledger of every run is integrated separately and must close.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from tinysim.errors import InfeasibleError, InputError
 from tinysim.supply.capacitors import Capacitor
+from tinysim.supply.esr import EsrKernel
 from tinysim.supply.feed import Feed, Pieces
 from tinysim.supply.kernel import Kernel
 
@@ -142,10 +144,20 @@ def _alternate(first: Demand, second: Demand) -> Policy:
         yield second
 
 
-def run(capacitor: Capacitor, feed: Feed, policy: Policy, *, start_v: float = 0.0) -> SupplyRun:
+def run(
+    capacitor: Capacitor,
+    feed: Feed,
+    policy: Policy,
+    *,
+    start_v: float = 0.0,
+    swing_v: tuple[float, float] | None = None,
+) -> SupplyRun:
     """Run a policy on a capacitor until the feed or the policy ends. Exact at every event.
 
-    The capacitor may leak and clips at its rated voltage; an ESR is for `tinysim.supply.motion`.
+    The capacitor may leak and clips at its rated voltage. With an ESR, voltages of demands are those at the terminals,
+    what the ESR turns into heat is converter loss, and `swing_v` (turn-off and turn-on voltage) is the swing over which
+    it is averaged (`tinysim.supply.esr`); `start_v` and the voltages of the result are inside. A policy is told of the
+    feed's end, too.
 
     >>> feed = Feed.sampled([1e-3], 10.0)
     >>> node = hysteresis(on_draw=10e-3, off_draw=0.0, on_v=3.0, off_v=1.8)
@@ -153,11 +165,11 @@ def run(capacitor: Capacitor, feed: Feed, policy: Policy, *, start_v: float = 0.
     >>> float(result.durations_s("on")[0].round(9)), float(result.durations_s("off")[0].round(9))
     (0.032, 0.288)
     """
-    if capacitor.esr_ohm:
-        raise InputError("run: an ESR is not part of event stepping; use tinysim.supply.motion for single bursts")
     if not 0.0 <= start_v <= capacitor.rated_v:
         raise InputError(f"run: start_v = {start_v} must lie in 0..{capacitor.rated_v} V")
-    kernel = Kernel(capacitor, feed)
+    if capacitor.esr_ohm and (swing_v is None or not 0.0 <= swing_v[0] < swing_v[1]):
+        raise InputError(f"run: a capacitor with an ESR needs swing_v, turn-off below turn-on; given: {swing_v}")
+    kernel = EsrKernel(capacitor, feed, swing_v) if swing_v and capacitor.esr_ohm else Kernel(capacitor, feed)
     now, x = float(feed.edges_s[0]), kernel.to_x(start_v)
     labels: list[str] = []
     reasons: list[str] = []
@@ -184,6 +196,10 @@ def run(capacitor: Capacitor, feed: Feed, policy: Policy, *, start_v: float = 0.
         if still > 1000:
             raise InfeasibleError(f"the policy makes no headway at {now:g} s: {demand.label!r} ends at once each time")
         outcome = Outcome(now, kernel.to_v(x), reason)
+    else:  # the feed has ended
+        if outcome is not None:
+            with contextlib.suppress(StopIteration):
+                policy.send(outcome)
     return _account(capacitor, feed, kernel, labels, reasons, marks, levels, draws, shares, now, x)
 
 
@@ -217,9 +233,10 @@ def _account(
     spans, value = np.diff(times, append=now), per_piece(feed.inputs)
     draw, share = np.repeat(draws, pieces_of), np.repeat(shares, pieces_of)
     net = value - draw
+    inside = kernel.inside(net)
     final = np.append(known[1:], x)
     held = (final >= kernel.x_max) | ((final == 0.0) & (net < 0.0))
-    pieces = Pieces(known, net, spans, kernel.k, kernel.g, kernel.x_max, held)
+    pieces = Pieces(known, inside, spans, kernel.k, kernel.g, kernel.x_max, held)
     one, two, hold = pieces.moments(square=not kernel.power)
     weight = spans if kernel.power else one
     leak = kernel.g * (one if kernel.power else two)
@@ -228,11 +245,12 @@ def _account(
     drawn = draw * weight + np.where(net < 0.0, net * hold if kernel.power else 0.0, 0.0)
     gross = value if feed.gross is None else per_piece(feed.gross)
     used = drawn * share
+    heat = (net - inside) * (spans - hold)
     before, after = capacitor.energy_j(kernel.to_v(levels[0])), capacitor.energy_j(kernel.to_v(x))
     ledger = EnergyLedger(
         harvested_j=float(np.sum(gross * weight)),
         used_j=float(np.sum(used)),
-        converter_loss_j=float(np.sum((gross - value) * weight + drawn * (1.0 - share))),
+        converter_loss_j=float(np.sum((gross - value) * weight + drawn * (1.0 - share) + heat)),
         leakage_j=float(np.sum(leak)),
         clipped_j=float(np.sum(clipped)),
         stored_j=after - before,

@@ -9,7 +9,7 @@ import tinysim as ts
 from tinysim.cost.energy import QUANTUM_J
 from tinysim.deploy.memory.buffers import Buffers
 from tinysim.deploy.memory.greedy import greedy_by_size, tflm_greedy
-from tinysim.errors import InputError, NetworkError
+from tinysim.errors import InputError, NetworkError, TinysimError
 from tinysim.explore import heads
 from tinysim.explore.cost_model import COLUMNS, CostModel
 from tinysim.explore.encoded import Blocks, Encoded, encode_table, factorized, row_numbers
@@ -84,6 +84,31 @@ def test_networks_in_any_order_cost_what_estimates_say() -> None:
         for name in ("kws", "vww", "ad", "ic", "vww"):
             network = ts.load_network(name)
             assert_same(tuple(model(network).to_dict().values()), estimated(network, device, runtime))
+
+
+def test_a_list_of_networks_gives_what_each_gives_alone() -> None:
+    names = ["kws", "vww", "edgemark-lstm", "ad"]
+    networks: list[Any] = [ts.load_network(name) for name in names]
+    space = SPACES["ds-cnn"]()
+    encoded = space.encode(space.sample(3, seed=8))
+    frame = CostModel(DEVICE, RUNTIME).batch([*networks, encoded, "ic"])
+    alone = CostModel(DEVICE, RUNTIME)
+    each = [*networks, *(encoded[i : i + 1] for i in range(3)), "ic"]
+    for row, item in zip(frame.itertuples(index=False), each, strict=True):
+        assert_same(row, tuple(alone(item).to_dict().values()))
+
+
+def test_the_whole_zoo_costs_what_estimates_say() -> None:
+    """Recurrent layers, several inputs and outputs, shared constants, published files: each way through the book."""
+    models = {runtime: CostModel(DEVICE, runtime) for runtime in (RUNTIME, "microtvm-cmsis-nn")}
+    for name in ts.list_networks()[::6]:
+        network = ts.load_network(name)
+        for runtime, model in models.items():
+            try:
+                expected = estimated(network, DEVICE, runtime)
+            except TinysimError:
+                continue
+            assert_same(tuple(model(network).to_dict().values()), expected)
 
 
 def test_rows_are_numbered_alike_by_hash_and_by_radix() -> None:

@@ -6,6 +6,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -148,12 +149,16 @@ class CostModel:
         items = list(networks)
         if items and all(isinstance(item, LayerTable) for item in items):
             return self.batch(LayerTable.concat(items), skips=skips)
-        frames = [
-            self.batch(item)
-            if isinstance(item, (LayerTable, Encoded))
-            else pd.DataFrame([self(item).to_dict()], columns=list(COLUMNS))
-            for item in items
-        ]
+        items = [item if isinstance(item, (LayerTable, Encoded, Network)) else load_network(item) for item in items]
+        if accelerator_of(self.target) is None:  # layers that are new are priced together
+            self._book.learn([runtime_network(n, self.target.runtime) for n in items if isinstance(n, Network)])
+        frames = []
+        for many, group in groupby(items, lambda item: isinstance(item, (LayerTable, Encoded))):
+            if many:
+                frames += [self.batch(item) for item in group]
+            else:
+                costs = [[np.nan if v is None else v for v in self(item).to_dict().values()] for item in group]
+                frames.append(pd.DataFrame(costs, columns=list(COLUMNS)))
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(COLUMNS))
 
     def columns(

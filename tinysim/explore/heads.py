@@ -24,6 +24,8 @@ __all__ = ["LATER_FIRST", "BlockHeads", "buffer_head", "is_plain"]
 LATER_FIRST = {"tflm-greedy": True, "greedy-by-size": False}
 #: buffers from which on it is worth to load the compiled planner (some 0.5 s; seconds once, when it is compiled)
 _MANY = 200_000
+#: buffers up to which columns save nothing
+_FEW = 24
 #: rows of no chain, for `head_kernels.plan`
 _NONE = np.zeros(0, dtype=np.int64)
 _NO_ROWS = (_NONE, *np.zeros((2, 1), dtype=np.int64), _NONE, _NONE, _NONE.reshape(0, 0), _NONE)
@@ -68,14 +70,35 @@ def buffer_head(size: Sequence[int], first: Sequence[int], last: Sequence[int], 
     if compiled is None:
         plan: Any = head_kernels.plan
         heads = [0]
-        plan(
-            [], [0], [0], [], [], [], [], n, later_first, size, first, last, *_lists(6, n), *_lists(6, steps + 1), heads
-        )
+        if n > _FEW:
+            heads[0], size, first, last = _first_cut(np.array(size), np.array(first), np.array(last), steps)
+            n, steps = len(size), max(last, default=0) + 1
+        given = (size, first, last)
+        plan([], [0], [0], [], [], [], [], n, later_first, *given, *_lists(6, n), *_lists(6, steps + 1), heads)
         return heads[0]
-    given = np.array([size, first, last], dtype=np.int64).reshape(3, n)
+    columns = np.array([size, first, last], dtype=np.int64).reshape(3, n)
     out = np.zeros(1, dtype=np.int64)
-    compiled(*_NO_ROWS, n, later_first, *given, *np.empty((6, n), np.int64), *np.empty((6, steps + 1), np.int64), out)
+    compiled(*_NO_ROWS, n, later_first, *columns, *np.empty((6, n), np.int64), *np.empty((6, steps + 1), np.int64), out)
     return int(out[0])
+
+
+def _first_cut(size: Ints, first: Ints, last: Ints, steps: int) -> tuple[int, list[int], list[int], list[int]]:
+    """Live peak of buffers, and those that `head_kernels.plan` need see: its own first cut, without a loop.
+
+    What remains is (size, first, last), its steps renumbered.
+    """
+    begun, came = (np.bincount(first, weights, steps).cumsum() for weights in (size, None))
+    gone, left = (np.bincount(last + 1, weights, steps + 1).cumsum()[:-1] for weights in (size, None))
+    peak = int((begun - gone).max(initial=0))
+    # what lives when the buffer begins, and what begins while it lives
+    total, others = begun[last] - gone[first], came[last] - left[first] - 1
+    above = size[(size > 0) & (total + others * size > peak)]
+    kept = size >= above.min(initial=peak + 1)
+    first, last = first[kept], last[kept]
+    step = np.zeros(steps + 1, dtype=np.int64)
+    step[first] = 1
+    step = step.cumsum() - 1
+    return peak, size[kept].tolist(), step[first].tolist(), step[last].tolist()
 
 
 @dataclass(frozen=True, eq=False)

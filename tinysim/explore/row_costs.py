@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -44,15 +44,6 @@ class RowCosts:
     """per-channel multipliers and shifts, tables of a 16-bit softmax: the part of TFLM's tail that depends on sizes"""
     n_tensors: Ints
     """tensors of the chain: output, weights, bias, axes or shape"""
-
-    def __getitem__(self, rows: Any) -> RowCosts:
-        return RowCosts(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
-
-    def joined(self, other: RowCosts) -> RowCosts:
-        """These rows and then the others."""
-        return RowCosts(
-            **{f.name: np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)}
-        )
 
 
 def row_costs(table: LayerTable, target: Target) -> RowCosts:

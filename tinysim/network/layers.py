@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -14,29 +15,17 @@ from tinysim.network.table import COLUMNS
 if TYPE_CHECKING:
     from tinysim.network.graph import Network, Op, Tensor
 
-__all__ = ["layer_key", "layer_rows"]
+__all__ = ["layer_rows"]
 
 _DEFAULTS: dict[str, Any] = {name: default for name, (default, _) in COLUMNS.items()}
 _in_order = itemgetter(*COLUMNS)
 _FLAT = frozenset({"elementwise", "move", "softmax", "view"})
 
 
-def layer_rows(network: Network) -> NDArray[np.float64]:
-    """Columns of `COLUMNS` for the operators of `network`, kinds as codes, shape (number of columns, of operators)."""
-    rows = [_in_order(_row(network, op)) for op in network.ops]
+def layer_rows(network: Network, ops: Sequence[Op] | None = None) -> NDArray[np.float64]:
+    """Columns of `COLUMNS` for operators of `network`, all if None; kinds as codes, shape (n_columns, n_ops)."""
+    rows = [_in_order(_row(network, op)) for op in (network.ops if ops is None else ops)]
     return np.array(rows, dtype=np.float64).reshape(-1, len(COLUMNS)).T
-
-
-def layer_key(network: Network, op: Op) -> tuple[Any, ...]:
-    """All that an operator's row follows from: equal keys, equal rows. Quicker to make than the row."""
-    tensors = network.tensors
-    read = [
-        (t.shape, t.dtype, t.is_constant, t.is_variable, t.sparsity) if i >= 0 else None
-        for i in op.inputs
-        for t in (tensors[i],)
-    ]
-    output = tensors[op.outputs[0]].shape if op.outputs else None
-    return op.kind, output, tuple(read), tuple(op.attrs.values()), tuple(op.attrs)
 
 
 def nhwc(shape: tuple[int, ...]) -> tuple[int, int, int, int]:

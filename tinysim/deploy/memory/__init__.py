@@ -8,6 +8,7 @@ from tinysim.deploy.memory.flash import (
     WEIGHT_STORAGE,
     flatbuffer_bytes,
     flatbuffer_size,
+    op_parameters,
     parameter_bytes,
     weight_flash_bytes,
 )
@@ -20,7 +21,7 @@ from tinysim.deploy.memory.pools import fill_pools
 from tinysim.deploy.memory.regions import patchable_splits
 from tinysim.deploy.memory.reorder import Order, least_peak_order, reordered
 from tinysim.deploy.memory.scratch import cmsis_nn_scratch_bytes, scratch_bytes
-from tinysim.deploy.memory.tail import persistent_bytes, tflm_tail
+from tinysim.deploy.memory.tail import persistent_bytes, prepared_bytes, tflm_tail
 from tinysim.deploy.memory.tinyengine import tinyengine_patch_buffers, tinyengine_static_bytes
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "lifetimes",
     "live_bytes",
     "memory_schedules",
+    "op_parameters",
     "optimum_plan",
     "parameter_bytes",
     "patch_buffers",
@@ -56,6 +58,7 @@ __all__ = [
     "persistent_bytes",
     "plan_arena",
     "plan_buffers",
+    "prepared_bytes",
     "reordered",
     "scratch_bytes",
     "streaming_buffers",

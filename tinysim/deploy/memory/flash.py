@@ -6,10 +6,17 @@ from collections.abc import Callable
 
 from tinysim.deploy.memory.buffers import Ints
 from tinysim.errors import SpecError, nearest
-from tinysim.network.graph import Network
+from tinysim.network.graph import Network, Op
 from tinysim.network.kinds import FAMILY
 
-__all__ = ["WEIGHT_STORAGE", "flatbuffer_bytes", "flatbuffer_size", "parameter_bytes", "weight_flash_bytes"]
+__all__ = [
+    "WEIGHT_STORAGE",
+    "flatbuffer_bytes",
+    "flatbuffer_size",
+    "op_parameters",
+    "parameter_bytes",
+    "weight_flash_bytes",
+]
 
 #: a number, or one per layer
 Whole = int | Ints
@@ -19,15 +26,17 @@ _SCALE_AND_ZERO_POINT_BYTES = 12
 _FILE_BYTES, _TENSOR_BYTES, _OPERATOR_BYTES = 470, 96, 93
 
 
+def op_parameters(network: Network, op: Op) -> set[int]:
+    """Tensors of an operator's weights and biases; shape vectors and axes are not among them."""
+    if FAMILY[op.kind] not in {"conv", "matmul", "recurrent", "elementwise"} and op.kind not in {"prelu", "batch_norm"}:
+        return set()
+    shape = {op.inputs[0]} if op.kind == "transpose_conv" else set()
+    return {t for t in op.inputs if t >= 0 and network.tensors[t].is_constant} - shape
+
+
 def parameter_bytes(network: Network) -> int:
-    """Bytes of weights and biases as stored, each tensor once; shape vectors and axes are not among them."""
-    used: set[int] = set()
-    for op in network.ops:
-        if FAMILY[op.kind] in {"conv", "matmul", "recurrent"} or op.kind in {"prelu", "batch_norm"}:
-            skip = {op.inputs[0]} if op.kind == "transpose_conv" else set()
-            used |= {t for t in op.inputs if t >= 0 and network.tensors[t].is_constant and t not in skip}
-        elif FAMILY[op.kind] == "elementwise":
-            used |= {t for t in op.inputs if t >= 0 and network.tensors[t].is_constant}
+    """Bytes of weights and biases as stored, each tensor once."""
+    used = {t for op in network.ops for t in op_parameters(network, op)}
     return sum(network.tensors[t].n_bytes for t in used)
 
 

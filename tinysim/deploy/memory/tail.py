@@ -21,7 +21,7 @@ from tinysim.errors import SpecError, nearest
 from tinysim.network.graph import Network, Op
 from tinysim.network.kinds import FAMILY
 
-__all__ = ["persistent_bytes", "tflm_tail"]
+__all__ = ["persistent_bytes", "prepared_bytes", "tflm_tail"]
 
 _ALIGNMENT = 16
 
@@ -127,7 +127,7 @@ def tflm_tail(
         ptr_bytes=ptr_bytes,
         n_tensors=len(network.tensors),
         n_scratch=n_scratch,
-        prepared=[size for op in network.ops for size in _prepared(network, op)],
+        prepared=[size for op in network.ops for size in prepared_bytes(network, op)],
         variables=[t.n_bytes for t in network.tensors if t.is_variable],
         inputs=[network.tensors[i].dtype for i in network.inputs],
         outputs=[network.tensors[i].dtype for i in network.outputs],
@@ -186,7 +186,7 @@ def _structures(kinds: tuple[str, ...], kernels: str, ptr_bytes: int, n_tensors:
     return used
 
 
-def _prepared(network: Network, op: Op) -> tuple[int, ...]:
+def prepared_bytes(network: Network, op: Op) -> tuple[int, ...]:
     """Arrays that a kernel's preparation keeps: per-channel multipliers and shifts, tables of a 16-bit softmax."""
     if op.kind == "softmax" and network.tensors[op.inputs[0]].dtype == "int16":
         return (_LOOKUP_BYTES, _LOOKUP_BYTES)

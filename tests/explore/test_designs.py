@@ -89,7 +89,7 @@ def test_least_buffer_and_array() -> None:
 
     assert latency(buffer.answer.value) <= 1 / 30 < latency(buffer.answer.beyond)
     assert buffer.answer.value == buffer.answer.beyond + 1
-    assert {row.parameter for row in buffer.sensitivities} == set(buffer.parameters)
+    assert {row.parameter for row in buffer.sensitivities} > set(buffer.parameters)
     array = least_design(
         "kws", DESIGN, vary=("npu_array_in_c", "npu_array_out_c"), low=1, high=64, goal=20e-6, figure="energy_j"
     )

@@ -22,6 +22,7 @@ COMMANDS = {
     "devices": ("tinysim.cli.devices", "List boards, compare them, or show one with the source of each figure."),
     "estimate": ("tinysim.cli.estimate", "Predict cycles, latency, memory and energy of one inference."),
     "harvest": ("tinysim.cli.harvest", "What does a battery-free node complete on harvested energy?"),
+    "inverse": ("tinysim.cli.inverse", "The least memory, array, clock, ... with which a device meets a goal."),
     "memory": ("tinysim.cli.memory", "Draw the arena, say what makes its peak and what would lower it."),
     "networks": ("tinysim.cli.networks", "List the networks of the zoo, show one, export any as YAML."),
     "query": ("tinysim.cli.query", "Best points, Pareto front, groups or SQL of a sweep."),

@@ -14,6 +14,7 @@ from tinysim.cost.accelerator.layer_cost import network_cost
 from tinysim.cost.accelerator.machine import machine_of
 from tinysim.cost.accelerator.spec import AXES, Accelerator, list_accelerators, load_accelerator
 from tinysim.cost.accelerator.work import columns_of
+from tinysim.deploy.offload.engine import accelerator_of
 from tinysim.errors import SpecError, nearest
 from tinysim.explore.cost_model import COLUMNS, Cost, CostModel
 from tinysim.explore.encoded import Encoded, encode_table
@@ -23,7 +24,7 @@ from tinysim.network.graph import Network
 from tinysim.network.load import load_network
 from tinysim.network.table import Ints, LayerTable
 
-__all__ = ["PARAMETERS", "WHOLE", "AcceleratorModel", "changed_accelerator", "model_of"]
+__all__ = ["PARAMETERS", "WHOLE", "AcceleratorModel", "changed_accelerator", "model_of", "parameters_of"]
 
 _PATH_UNITS = {"wait_cycles": "cycle", "line_bytes": "byte", "cache_bytes": "byte", "exposure": "1"}
 _ACCELERATOR_UNITS = {
@@ -76,6 +77,29 @@ def model_of(
         return AcceleratorModel(device, changes)
     redesign = (lambda spec: changed_accelerator(spec, changes)) if changes else None
     return CostModel(device, runtime, paths=paths, accelerator=redesign, **options)
+
+
+def parameters_of(model: CostModel | AcceleratorModel) -> dict[str, float]:
+    """Values of the `PARAMETERS` that a device or accelerator has.
+
+    Not the width of an accelerator's memory, which follows from the array, nor what it has one of.
+
+    >>> parameters_of(AcceleratorModel("systolic-16x16-ws"))["npu_sram_bytes"]
+    65536.0
+    """
+    values: dict[str, float] = {}
+    spec = model.spec if isinstance(model, AcceleratorModel) else accelerator_of(model.target)
+    if isinstance(model, CostModel):
+        values["clock_hz"] = model.target.clock_hz
+        for path in ("weights", "code", "activations"):
+            values |= {f"{path}_{field}": float(getattr(getattr(model.target, path), field)) for field in _PATH_UNITS}
+    if spec is not None and spec.vela is None:
+        near, far, lanes = spec.memories[0], spec.memories[-1], spec.engines[0].unroll
+        values |= {"npu_clock_hz": spec.clock.si, "npu_sram_bytes": near.size.si, "npu_sram_banks": float(near.ports)}
+        values |= {f"npu_array_{axis}": float(getattr(lanes, axis)) for axis in AXES if getattr(lanes, axis) > 1}
+        if len(spec.memories) > 1:
+            values["npu_dram_bytes_per_s"] = far.bandwidth_bytes_per_s
+    return values
 
 
 def changed_accelerator(spec: Accelerator, changes: Mapping[str, float]) -> Accelerator:

@@ -12,14 +12,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
-from tinysim.errors import InfeasibleError, InputError, nearest
-from tinysim.explore.designs import PARAMETERS, WHOLE, model_of
+from tinysim.errors import InfeasibleError, InputError, SpecError, nearest
+from tinysim.explore.designs import PARAMETERS, WHOLE, model_of, parameters_of
 from tinysim.network.load import load_network
 
-__all__ = ["Answer", "DesignAnswer", "Sensitivity", "least_design", "least_value", "sensitivity"]
+__all__ = ["FIGURES", "Answer", "DesignAnswer", "Sensitivity", "least_design", "least_value", "sensitivity"]
+
+#: figures that parameters of a device change
+FIGURES = ("latency_s", "energy_j")
 
 
 @dataclass(frozen=True)
@@ -37,18 +41,43 @@ class Answer:
 
 @dataclass(frozen=True)
 class DesignAnswer:
-    """A design that meets a goal with the least of a parameter."""
+    """A design that meets a goal with the least of a parameter, or the most of one that costs time (wait states)."""
 
+    network: str
+    device: str
+    vary: tuple[str, ...]
+    """parameters that changed together"""
+    figure: str
+    """what the goal is for"""
+    goal: float
     parameters: dict[str, float]
     """all that was changed"""
     answer: Answer
     sensitivities: list[Sensitivity]
-    """of the figure to each of them and to `also`, at the answer"""
+    """of the figure to the parameters of the device, at the answer"""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as plain data: the document that ``--json`` prints (docs/json.md)."""
+        return {
+            "network": self.network,
+            "device": self.device,
+            "figure": self.figure,
+            "goal": self.goal,
+            "vary": list(self.vary),
+            "value": self.answer.value,
+            "beyond": self.answer.beyond,
+            "achieved": self.answer.figure,
+            "evaluations": self.answer.evaluations,
+            "parameters": self.parameters,
+            "sensitivities": [asdict(row) for row in self.sensitivities],
+        }
 
     def __str__(self) -> str:
         rows = [f"  {row.parameter} = {row.value:g}: {row.elasticity:+.2f} % per %" for row in self.sensitivities]
         found = ", ".join(f"{name} = {value:g}" for name, value in self.parameters.items())
-        return "\n".join([f"{found}: {self.answer.figure:.4g} (at {self.answer.beyond:g} not enough)", *rows])
+        end = self.answer.beyond == self.answer.value
+        bracket = "the end of the range" if end else f"at {self.answer.beyond:g} not enough"
+        return "\n".join([f"{found}: {self.figure} {self.answer.figure:.4g} ({bracket})", *rows])
 
 
 @dataclass(frozen=True)
@@ -119,30 +148,65 @@ def least_design(
 ) -> DesignAnswer:
     """The least value of a device's parameter at which a figure of a network meets a goal, and what else would help.
 
-    vary: one of `tinysim.explore.designs.PARAMETERS`, or several that change together (the sides of an array). low,
-    high: between which values. fixed: other parameters of the design. also: further parameters, at their values, whose
-    sensitivity is reported.
+    vary: one of `tinysim.explore.designs.PARAMETERS`, or several that change together (the sides of an array). Of wait
+    states and the share that the core sees, the most is sought. low, high: between which values. goal: the largest
+    latency_s or energy_j, as `figure` says. fixed: other parameters of the design. also: further parameters, at their
+    values, whose sensitivity is reported; all that the device has if None.
 
     Raises:
-        SpecError: an unknown parameter.
-        InputError, InfeasibleError: see `least_value`.
+        SpecError: an unknown parameter, or one that the device does not have.
+        InputError, InfeasibleError: an empty interval, a figure that is unknown or that no parameter changes; a goal
+            that no value meets.
 
     >>> found = least_design("kws", "systolic-16x16-ws", vary="npu_dram_bytes_per_s", low=1e6, high=2e9, goal=1e-3)
     >>> found.answer.figure <= 1e-3
     True
     """
-    names = [vary] if isinstance(vary, str) else list(vary)
+    names = (vary,) if isinstance(vary, str) else tuple(vary)
+    if figure not in FIGURES:
+        raise InputError(f"inverse question: no parameter changes {figure!r}; {nearest(figure, FIGURES)}")
+    for name in (*names, *(fixed or {}), *(also or {})):
+        if name not in PARAMETERS:
+            raise SpecError(f"{name!r} is no parameter of a device; {nearest(name, PARAMETERS)}")
+    if not names or not goal > 0:
+        raise InputError(f"inverse question: a goal above 0 and a parameter to vary are needed, got {goal!r}, {names}")
     network = load_network(network) if isinstance(network, str) else network
 
     def at(value: float) -> float:
-        model = model_of(device, runtime, dict(fixed or {}) | dict.fromkeys(names, value))
-        return float(getattr(model(network), figure))
+        model = model_of(device, runtime, dict(fixed or {}) | dict.fromkeys(names, abs(value)))
+        return _figure_of(model, network, figure)
 
-    unit = {PARAMETERS.get(name) for name in names}
-    answer = least_value(at, low, high, goal=goal, whole=unit <= {"1", "byte"} and not names[0].endswith("exposure"))
+    units = {PARAMETERS[name] for name in names}
+    whole = units <= {"1", "byte"} and not any(name.endswith("exposure") for name in names)
+    costly = [name.endswith(("wait_cycles", "exposure")) for name in names]
+    if len(set(costly)) > 1:
+        raise InputError(f"inverse question: {' and '.join(names)} do not help together; vary one of them")
+    if not 0 <= low <= high:
+        raise InputError(f"inverse question: the range of {names[0]} from {low!r} to {high!r} is empty")
+    ends = (-high, -low) if costly[0] else (low, high)
+    title = f"{getattr(network, 'name', network)} on {getattr(device, 'name', device)}"
+    try:
+        answer = least_value(at, *ends, goal=goal, whole=whole)
+    except InfeasibleError as error:
+        best = low if costly[0] else high
+        raise InfeasibleError(
+            f"{title}: even {' = '.join(names)} = {best:g} gives {figure} = {at(ends[1]):.4g}, more than the goal of "
+            f"{goal:.4g}"
+        ) from error
+    answer = replace(answer, value=abs(answer.value), beyond=abs(answer.beyond))
     design = dict(fixed or {}) | dict.fromkeys(names, answer.value)
-    rows = sensitivity(network, device, runtime, parameters=design | dict(also or {}), figure=figure)
-    return DesignAnswer(design, answer, rows)
+    if also is None:
+        also = parameters_of(model_of(device, runtime, design))
+    rows = sensitivity(network, device, runtime, parameters={**also, **design}, figure=figure)
+    name, board = (str(getattr(thing, "name", thing)) for thing in (network, device))
+    return DesignAnswer(name, board, names, figure, goal, design, answer, rows)
+
+
+def _figure_of(model: Any, network: Any, figure: str) -> float:
+    value = getattr(model(network), figure)
+    if value is None or math.isnan(value):
+        raise InputError(f"{figure} of {getattr(network, 'name', network)} on {model!r} is unknown")
+    return float(value)
 
 
 def sensitivity(
@@ -159,7 +223,8 @@ def sensitivity(
     E = (f(p (1 + h)) - f(p (1 - h))) / (2 h f(p)); at p = 0, (f(h) - f(0)) / (h f(0)), both on the model itself.
 
     parameters: name (see `tinysim.explore.designs.PARAMETERS`) -> value at which to look. A clock at the device's
-    limit is looked at from below only, a number of lanes or banks at its neighbours. step: h.
+    limit is looked at from below only, a number of lanes or banks at its neighbours; a parameter whose neighbours the
+    device cannot have is left out. step: h.
 
     Raises:
         InputError: no parameter of a device.
@@ -168,22 +233,28 @@ def sensitivity(
         if name not in PARAMETERS:
             raise InputError(f"sensitivity: {name!r} is no parameter of a device; {nearest(name, PARAMETERS)}")
 
-    def at(**changed: float) -> float:
-        return float(getattr(model_of(device, runtime, dict(parameters) | changed)(network), figure))
+    def at(changed: str = "", value: float = 0.0) -> float:
+        design = dict(parameters) | ({changed: value} if changed else {})
+        return _figure_of(model_of(device, runtime, design), network, figure)
 
     network = load_network(network) if isinstance(network, str) else network
     here = at()
     rows = []
     for name, value in parameters.items():
-        if name in WHOLE:
-            # the next smaller and larger that exist
-            low = max(value - 1, 1.0)
-            slope = (at(**{name: value + 1}) - at(**{name: low})) / (value + 1 - low) * value / here
-        elif value == 0:
-            slope = (at(**{name: step}) - here) / (step * here)
-        elif name == "clock_hz":
-            slope = (here - at(**{name: value * (1 - step)})) / (step * here)
-        else:
-            slope = (at(**{name: value * (1 + step)}) - at(**{name: value * (1 - step)})) / (2 * step * here)
+        try:
+            slope = _slope(partial(at, name), name, value, here, step)
+        except SpecError:
+            continue
         rows.append(Sensitivity(name, value, here, slope))
     return sorted(rows, key=lambda row: -abs(row.elasticity))
+
+
+def _slope(at: Callable[[float], float], name: str, value: float, here: float, step: float) -> float:
+    if name in WHOLE:
+        low = max(value - 1, 1.0)  # the next smaller and larger that exist
+        return (at(value + 1) - at(low)) / (value + 1 - low) * value / here
+    if value == 0:
+        return (at(step) - here) / (step * here)
+    if name == "clock_hz":
+        return (here - at(value * (1 - step))) / (step * here)
+    return (at(value * (1 + step)) - at(value * (1 - step))) / (2 * step * here)

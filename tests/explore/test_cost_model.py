@@ -209,7 +209,7 @@ def test_compiled_heads_are_the_interpreted_ones(
         with monkeypatch.context() as patch:
             patch.setattr(heads, "_MANY", 0)
             compiled = plans.of(encoded)
-            patch.setattr(heads, "_compiled", lambda _: None)
+            patch.setattr(heads, "compiled", lambda _: None)
             assert plans.of(encoded).tolist() == compiled.tolist()
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysim.errors import NetworkError
+from tinysim.explore.compiled import compiled
 from tinysim.network.table import Ints, LayerTable
 
 __all__ = ["Blocks", "Encoded", "encode_table", "factorized", "first_of_each", "guess_skips", "spread"]
@@ -25,6 +26,8 @@ __all__ = ["Blocks", "Encoded", "encode_table", "factorized", "first_of_each", "
 _REACH = 16
 #: rows hashed together: they stay in the cache
 _HASHED = 1 << 14
+#: rows from which on it is worth to load a compiled function
+_MANY = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,12 +148,18 @@ def row_numbers(columns: Sequence[NDArray[np.int64]], *, threads: int | None = N
     n, n_columns = len(columns[0]), len(columns)
     multipliers = np.random.default_rng(n_columns).integers(1 << 63, size=(2, n_columns), dtype=np.uint64) * 2 + 1
     hashes = np.zeros((2, n), dtype=np.uint64)
+    unsigned = [np.ascontiguousarray(column).view(np.uint64) for column in columns]
+
+    hashed = compiled(_hashed) if n >= _MANY else None
 
     def work(start: int) -> None:
         block = slice(start, start + _HASHED)
+        if hashed is not None:
+            hashed(tuple(column[block] for column in unsigned), multipliers, hashes[:, block])
+            return
         product = np.empty(min(_HASHED, n - start), dtype=np.uint64)
-        for column, (one, other) in zip(columns, multipliers.T, strict=True):
-            values = column[block].view(np.uint64)
+        for column, (one, other) in zip(unsigned, multipliers.T, strict=True):
+            values = column[block]
             for total, multiplier in ((hashes[0, block], one), (hashes[1, block], other)):
                 np.multiply(values, multiplier, out=product)
                 np.add(total, product, out=total)
@@ -159,6 +168,15 @@ def row_numbers(columns: Sequence[NDArray[np.int64]], *, threads: int | None = N
     numbers = _numbered(hashes[0].view(np.int64))
     alike = hashes[1] == hashes[1][first_of_each(numbers)][numbers]
     return numbers if alike.all() else factorized(list(columns))
+
+
+def _hashed(columns: Any, multipliers: Any, hashes: Any) -> None:
+    """What `row_numbers` does for some rows, in one pass."""
+    for c in range(len(columns)):
+        column, one, other = columns[c], multipliers[0, c], multipliers[1, c]
+        for i in range(len(column)):
+            hashes[0, i] += one * column[i]
+            hashes[1, i] += other * column[i]
 
 
 def spread(work: Callable[[int], None], starts: Sequence[int], threads: int | None) -> None:

@@ -5,16 +5,16 @@ Interpreted, they plan a network in about 0.1 ms; compiled, a million a second.
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from tinysim.deploy.memory import MemoryPolicy
 from tinysim.explore import head_kernels
+from tinysim.explore.compiled import compiled
 from tinysim.explore.encoded import Blocks, Encoded
 from tinysim.network.table import Ints
 
@@ -22,22 +22,13 @@ __all__ = ["LATER_FIRST", "BlockHeads", "buffer_head", "is_plain"]
 
 #: planner -> whether the later of two equal sizes goes first
 LATER_FIRST = {"tflm-greedy": True, "greedy-by-size": False}
-#: buffers from which on it is worth to load the compiled planner (some 0.5 s; seconds once, when it is compiled)
+#: buffers from which on it is worth to load the compiled planner
 _MANY = 200_000
 #: buffers up to which columns save nothing
 _FEW = 24
 #: rows of no chain, for `head_kernels.plan`
 _NONE = np.zeros(0, dtype=np.int64)
 _NO_ROWS = (_NONE, *np.zeros((2, 1), dtype=np.int64), _NONE, _NONE, _NONE.reshape(0, 0), _NONE)
-
-
-@cache
-def _compiled(function: Callable[..., Any]) -> Any:
-    if importlib.util.find_spec("numba") is None:
-        return None
-    import numba
-
-    return numba.njit(nogil=True, cache=True)(function)
 
 
 class _Experience:
@@ -49,7 +40,7 @@ class _Experience:
 def _planner(count: int) -> Any:
     """The compiled planner, if it is there and worth it for `count` more buffers."""
     _Experience.planned += count
-    return _compiled(head_kernels.plan) if _Experience.planned >= _MANY else None
+    return compiled(head_kernels.plan) if _Experience.planned >= _MANY else None
 
 
 def is_plain(policy: MemoryPolicy) -> bool:
@@ -66,8 +57,8 @@ def buffer_head(size: Sequence[int], first: Sequence[int], last: Sequence[int], 
     >>> buffer_head([64, 128, 64], [0, 1, 2], [1, 2, 3])
     192
     """
-    n, steps, compiled = len(size), max(last, default=0) + 1, _planner(len(size))
-    if compiled is None:
+    n, steps, planner = len(size), max(last, default=0) + 1, _planner(len(size))
+    if planner is None:
         plan: Any = head_kernels.plan
         heads = [0]
         if n > _FEW:
@@ -78,7 +69,7 @@ def buffer_head(size: Sequence[int], first: Sequence[int], last: Sequence[int], 
         return heads[0]
     columns = np.array([size, first, last], dtype=np.int64).reshape(3, n)
     out = np.zeros(1, dtype=np.int64)
-    compiled(*_NO_ROWS, n, later_first, *columns, *np.empty((6, n), np.int64), *np.empty((6, steps + 1), np.int64), out)
+    planner(*_NO_ROWS, n, later_first, *columns, *np.empty((6, n), np.int64), *np.empty((6, steps + 1), np.int64), out)
     return int(out[0])
 
 
@@ -124,8 +115,8 @@ class BlockHeads:
     def of(self, encoded: Encoded) -> Ints:
         """Heads of networks, shape (n_networks,)."""
         blocks, ids = self.blocks, encoded.ids
-        compiled = _planner(int(blocks.length[ids].sum()))
-        if compiled is None:
+        planner = _planner(int(blocks.length[ids].sum()))
+        if planner is None:
             rows, ends = encoded.row_ids()
             starts = [0, *ends.tolist()]
             return np.array(
@@ -136,11 +127,11 @@ class BlockHeads:
         at_most = len(ids) * ids.shape[1]
         rows, ends, owner = (np.empty(n, dtype=np.int64) for n in (at_most * most, at_most, at_most))
         per_slot = np.empty((3, ids.shape[1]), dtype=np.int64)
-        count = _compiled(head_kernels.runs)(
+        count = compiled(head_kernels.runs)(
             ids, blocks.start, blocks.index, self._bounds, self.later_first, *per_slot, heads, rows, ends, owner
         )
         steps = ids.shape[1] * most + 1
-        compiled(
+        planner(
             rows, ends[:count], owner, self.in_bytes, self.out_bytes, self.scratch_bytes, blocks.skip, 0,
             self.later_first, *np.empty((9, steps * (1 + self.scratch_bytes.shape[1])), dtype=np.int64),
             *np.empty((6, steps + 1), dtype=np.int64), heads,
@@ -154,7 +145,7 @@ class BlockHeads:
         about = np.empty((2, len(b.start), head_kernels.ABOUT), dtype=np.int64)
         steps = int(b.length.max(initial=0)) + 1
         buffers = steps * (1 + self.scratch_bytes.shape[1])
-        _compiled(head_kernels.block_bounds)(
+        compiled(head_kernels.block_bounds)(
             b.start, b.length, b.index, self.in_bytes, self.out_bytes, self.scratch_bytes, b.skip,
             self.later_first, *np.empty((6, buffers), dtype=np.int64), np.empty(steps + 1, dtype=np.int64), about,
         )  # fmt: skip

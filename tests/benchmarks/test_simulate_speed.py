@@ -12,6 +12,7 @@ import pytest
 import simpy
 
 from tinysim.deploy.deployment import deploy
+from tinysim.deploy.target import resolve_target
 from tinysim.network.load import load_network
 from tinysim.simulate.simulation import Simulation
 from tinysim.simulate.soc import MemorySpec, SocSpec
@@ -94,6 +95,20 @@ def test_jobs_of_two_tasks(benchmark: Any) -> None:
     timeline = run(benchmark, System(soc=SOC, tasks=tasks), 0.1)
     assert sum(job.end is not None for job in timeline.jobs) == 20_000
     assert timeline.events > 2 * 20_000
+
+
+@pytest.mark.benchmark(group="events", timer=time.process_time)
+def test_layers_of_two_networks(benchmark: Any) -> None:
+    """Keyword spotting and an anomaly detector on one core, half a minute."""
+    target = resolve_target("nucleo-l4r5zi", "tflm-cmsis-nn")
+    tasks = tuple(
+        Task.inference(deploy(load_network(name), target), period_s=period, priority=priority)
+        for name, period, priority in (("kws", 0.3, 1), ("ad", 0.03, 0))
+    )
+    timeline = run(benchmark, System(soc=SocSpec.from_target(target), tasks=tasks), 30.0)
+    assert len(timeline.of_task(tasks[0].name)) == 100
+    layers = sum(span.kind == "layer" for span in timeline.spans)
+    assert 10_000 < layers < timeline.events
 
 
 @pytest.mark.benchmark(group="one inference", timer=time.process_time)

@@ -15,7 +15,7 @@ from tinysim.simulate.port import Master, Port
 from tinysim.simulate.records import Track
 from tinysim.simulate.soc import SocSpec
 from tinysim.simulate.stream import Course, Stream
-from tinysim.simulate.ticks import RESCHEDULE, After, Env
+from tinysim.simulate.ticks import RESCHEDULE, After, Env, Timer
 from tinysim.simulate.work import NpuWork, Work
 
 __all__ = ["INTERRUPT", "Core", "Job", "Step"]
@@ -30,8 +30,8 @@ class Step(NamedTuple):
     name: str
     kind: str
     layout: Layout
-    power_w: float | None = None
-    """power of the core meanwhile; that of a running core if None"""
+    power_w: float
+    """power of the core meanwhile"""
 
 
 class Job:
@@ -55,14 +55,15 @@ class Core:
     """Ready jobs of one core, and the one that runs. Who runs is settled at the end of a tick, when all is in."""
 
     __slots__ = (
-        "_between", "_check_due", "_course", "_places", "_preempts", "_timer", "env", "last", "master", "npu", "ports",
-        "ready", "resting", "running", "soc", "track", "watts",
+        "_between", "_check_due", "_course", "_places", "_preempts", "_settler", "_sleep_ticks", "_spare", "_timer",
+        "env", "last", "master", "npu", "ports", "ready", "resting", "running", "soc", "track", "watts",
     )  # fmt: skip
 
     def __init__(
         self, env: Env, soc: SocSpec, master: Master, track: Track, ports: dict[str, Port],
-        npu: Npu | None, *, every_burst: bool,
+        npu: Npu | None, *, every_burst: bool, alone: bool,
     ) -> None:  # fmt: skip
+        """`alone`: there is no other master on the bus."""
         self.env, self.soc, self.master, self.track, self.ports = env, soc, master, track, ports
         self.npu = npu
         self.watts = soc.run_w or 0.0
@@ -71,11 +72,15 @@ class Core:
         self.last: Job | None = None
         self.resting = False
         self._preempts = soc.scheduler == "preemptive"
-        self._course = Course(env, self._ended, every_burst=every_burst)
+        self._course = Course(env, self._ended, every_burst=every_burst, alone=alone)
         self._between = False
         self._timer: After | None = None
         self._places = 0
         self._check_due = False
+        self._settler = Timer(env, self._check, RESCHEDULE)
+        self._spare: Stream | None = None
+        """of the step before, to be used again"""
+        self._sleep_ticks = 0 if soc.sleep is None else soc.ticks(soc.sleep.after_s)
         self._rest()
 
     def add(self, job: Job, *, interrupted: bool = False) -> None:
@@ -101,14 +106,15 @@ class Core:
             own = back if isinstance(work, NpuWork) else work
             uses = [(self.ports[use.memory], use.cycles, use.n_bytes) for use in own.uses]
             layout = Layout(own.cycles, uses, burst_bytes=self.soc.core_burst_bytes)
-            found.append(Step(own.name, own.kind, layout, own.power_w))
+            if layout.total:  # what takes no time leaves nothing behind
+                found.append(Step(own.name, own.kind, layout, self.watts if own.power_w is None else own.power_w))
         return tuple(found)
 
     # ------------------------------------------------------------ who runs
 
     def _settle(self) -> None:
         self._check_due = True
-        After(self.env, 0, self._check, RESCHEDULE)
+        self._settler.start(0)
 
     def _check(self, _: simpy.Event) -> None:
         """The tick's releases and ends are in: start, go on, or stop."""
@@ -130,7 +136,8 @@ class Core:
             self._course.stop()
 
     def _overtaken(self, job: Job) -> bool:
-        return bool(self.ready) and -self.ready[0][0] > job.priority
+        ready = self.ready
+        return bool(ready) and -ready[0][0] > job.priority
 
     def _put_back(self, job: Job, *, interrupted: bool) -> None:
         self.running = None
@@ -146,13 +153,13 @@ class Core:
             changed = self.last is not None and self.last is not job
             self.last = job
             if changed and self.soc.switch_cycles:
-                self.track.begin(self.env.now, "switch", "switch", job=job.label, watts=self.watts)
+                self.track.begin(self.env.tick, "switch", "switch", job=job.label, watts=self.watts)
                 self._timer = After(self.env, self.soc.switch_cycles, lambda _: self._switched(job))
                 return
         self._start(job)
 
     def _switched(self, job: Job) -> None:
-        self.track.end(self.env.now)
+        self.track.end(self.env.tick)
         self._timer = None
         self._start(job)
         if self.ready and not self._check_due:  # released meanwhile, perhaps more urgent
@@ -163,7 +170,7 @@ class Core:
     def _start(self, job: Job) -> None:
         self.running = job
         if job.entry is not None and job.entry.start is None:
-            job.entry.start = self.env.now
+            job.entry.start = self.env.tick
         if job.prepare is not None:
             job.steps, job.prepare = job.prepare(), None
         self._proceed(job)
@@ -178,14 +185,13 @@ class Core:
                 assert self.npu is not None, "a system checks that its accelerator exists"
                 self.npu.submit(job, step, self)
                 break
-            if not step.layout.total:
-                job.position += 1
-                continue
-            if job.stream is None:
-                job.stream = Stream(self.master, step.layout)
-            watts = self.watts if step.power_w is None else step.power_w
-            self.track.begin(self.env.now, step.name, step.kind, job=job.label, stream=job.stream, watts=watts)
-            self._course.begin(job.stream)
+            stream = job.stream
+            if stream is None:
+                spare, self._spare = self._spare, None
+                stream = Stream(self.master, step.layout) if spare is None else spare.renew(step.layout)
+                job.stream = stream
+            self.track.begin(self.env.tick, step.name, step.kind, job.label, stream, step.power_w)
+            self._course.begin(stream)
             return
         else:
             self.running = None
@@ -195,15 +201,16 @@ class Core:
 
     def _ended(self) -> None:
         """The step has ended, or was stopped."""
-        self.track.end(self.env.now)
+        self.track.end(self.env.tick)
         job = self.running
         assert job is not None, "only a running job has a course"
-        assert job.stream is not None, "a course follows the job's stream"
-        if job.stream.done < job.stream.total:
+        stream = job.stream
+        assert stream is not None, "a course follows the job's stream"
+        if stream.done < stream.total:
             self._put_back(job, interrupted=True)
             return
-        job.position, job.stream = job.position + 1, None
-        if job.position < len(job.steps) and (not self._preempts or self._overtaken(job)):
+        job.position, job.stream, self._spare = job.position + 1, None, stream
+        if (not self._preempts or (self.ready and self._overtaken(job))) and job.position < len(job.steps):
             self._between = True  # who goes on is settled at the end of the tick
             if not self._check_due:
                 self._settle()
@@ -214,8 +221,7 @@ class Core:
 
     def _rest(self) -> None:
         """Wait for a job; fall asleep after a while if there is a sleep state."""
-        sleep, now = self.soc.sleep, self.env.now
-        wait = 0 if sleep is None else self.soc.ticks(sleep.after_s)
+        sleep, now, wait = self.soc.sleep, self.env.tick, self._sleep_ticks
         self.resting = True
         if sleep is not None and not wait:
             self.track.begin(now, sleep.name, "sleep", watts=sleep.power_w)
@@ -226,13 +232,13 @@ class Core:
 
     def _fall_asleep(self, event: After) -> None:
         if event is self._timer:
-            self._timer, sleep, now = None, self.soc.sleep, self.env.now
+            self._timer, sleep, now = None, self.soc.sleep, self.env.tick
             assert sleep is not None, "only a sleep state sets this timer"
             self.track.end(now)
             self.track.begin(now, sleep.name, "sleep", watts=sleep.power_w)
 
     def _wake(self) -> None:
-        sleep, track, now = self.soc.sleep, self.track, self.env.now
+        sleep, track, now = self.soc.sleep, self.track, self.env.tick
         self.resting, self._timer = False, None
         asleep = track.kind == "sleep" and now > track.start
         track.end(now)
@@ -243,7 +249,7 @@ class Core:
             self._choose()
 
     def _awake(self, _: simpy.Event) -> None:
-        self.track.end(self.env.now)
+        self.track.end(self.env.tick)
         self._timer = None
         if not self._check_due:
             self._settle()

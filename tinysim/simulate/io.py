@@ -79,15 +79,15 @@ class Channel:
         stream, joules = dma.stream(transfer, self.master)
         label = ""
         if transfer.entry is not None:
-            transfer.entry.start, label = env.now, transfer.entry.label
-        self.track.begin(env.now, transfer.name, "transfer", job=label, stream=stream, joules=joules)
+            transfer.entry.start, label = env.tick, transfer.entry.label
+        self.track.begin(env.tick, transfer.name, "transfer", job=label, stream=stream, joules=joules)
         if stream.total:
             self.course.begin(stream)
         else:  # between two peripherals no memory is busy
             After(env, 0, self._ended)
 
     def _ended(self, _: object = None) -> None:
-        self.track.end(self.dma.env.now)
+        self.track.end(self.dma.env.tick)
         self.transfer.on_end()
         if self.dma.queue:
             self.take()
@@ -144,7 +144,7 @@ class Watch:
         self._wait()
 
     def _wait(self) -> None:
-        fifo, now = self.fifo, self.env.now
+        fifo, now = self.fifo, self.env.tick
         fifo.update(now)
         After(self.env, fifo.ticks_to(fifo.sensor.watermark, now), self._ask)
 
@@ -152,7 +152,7 @@ class Watch:
         self.serve(self._emptied)
 
     def _emptied(self, samples: int) -> None:
-        self.fifo.take(samples, self.env.now)
+        self.fifo.take(samples, self.env.tick)
         full = self.fifo.taken // self.fifo.sensor.window
         while self.release is not None and self.windows < full:
             self.windows += 1

@@ -16,7 +16,7 @@ __all__ = ["Layout"]
 class Layout:
     """A stretch of work on its ports; never changed, shared by all its runs."""
 
-    __slots__ = ("booked", "chunks", "n_bytes", "parts", "ports", "total")
+    __slots__ = ("booked", "chunks", "moved", "n_bytes", "parts", "ports", "total")
 
     def __init__(self, total: int, uses: Sequence[tuple[Port, int, int]], *, burst_bytes: int) -> None:
         """`uses`: port, ticks held and bytes moved; bursts move `burst_bytes` each."""
@@ -29,6 +29,8 @@ class Layout:
         self.ports = tuple(merged)
         self.booked = [(port, cycles, n_bytes) for port, (cycles, n_bytes) in merged.items()]
         """port, ticks held and bytes moved by the whole"""
+        self.moved = sum(n_bytes for _, n_bytes in merged.values())
+        """bytes over all ports"""
         self.n_bytes = tuple(n_bytes for _, n_bytes in merged.values())
         held = [cycles for cycles, _ in merged.values()]
         self.parts = (*held, total - sum(held))

@@ -2,76 +2,92 @@
 
 from __future__ import annotations
 
-from tinysim.simulate.records import JobRecord
+from itertools import chain
+from typing import Any
+
+from tinysim.simulate.records import JobRow
 from tinysim.simulate.ticks import Env
 
-__all__ = ["Entry", "Ledger"]
+__all__ = ["Client", "Entry", "Ledger"]
+
+
+class Client:
+    """A task or traffic whose jobs are counted."""
+
+    __slots__ = ("backlog", "deadline", "name", "numbers", "pending")
+
+    def __init__(self, name: str, backlog: int, deadline: int | None) -> None:
+        """`deadline`: ticks from the release; None for none."""
+        self.name, self.backlog, self.deadline = name, backlog, deadline
+        self.numbers = self.pending = 0
 
 
 class Entry:
     """A job or block that was released and has not ended."""
 
-    __slots__ = ("deadline", "ends", "number", "release", "start", "task")
+    __slots__ = ("client", "ends", "label", "number", "release", "start")
 
-    def __init__(self, task: str, number: int, release: int, deadline: int | None, ends: bool) -> None:
-        self.task, self.number, self.release, self.deadline, self.ends = task, number, release, deadline, ends
+    def __init__(self, client: Client, number: int, release: int, ends: bool) -> None:
+        self.client, self.number, self.release, self.ends = client, number, release, ends
+        self.label = f"{client.name}#{number}"
+        """name of the job, e.g. ``kws#0``"""
         self.start: int | None = None
 
-    @property
-    def label(self) -> str:
-        """Name of the job, e.g. ``kws#0``."""
-        return f"{self.task}#{self.number}"
-
-    def record(self, end: int | None = None, *, dropped: bool = False) -> JobRecord:
+    def row(self, end: int | None = None, *, dropped: bool = False) -> JobRow:
         """The entry as it is written down."""
-        return JobRecord(self.task, self.number, self.release, self.start, end, self.deadline, dropped)
+        client, release = self.client, self.release
+        due = None if client.deadline is None else release + client.deadline
+        return (client.name, self.number, release, self.start, end, due, dropped)
 
 
 class Ledger:
     """Entries, and the integral of their number over time."""
 
+    __slots__ = ("_area", "_clients", "_present", "_since", "env", "left", "rows")
+
     def __init__(self, env: Env, left: int) -> None:
         """`left`: jobs whose end the run waits for."""
         self.env, self.left = env, left
-        self.records: list[JobRecord] = []
+        self.rows: list[Any] = []
+        """fields of ended jobs, one after the other"""
         self._present: dict[Entry, None] = {}
-        self._pending: dict[str, int] = {}
-        self._numbers: dict[str, int] = {}
+        self._clients: dict[str, Client] = {}
         self._area = self._since = 0
 
-    def open(self, task: str, *, backlog: int, deadline: int | None = None, ends: bool = False) -> Entry | None:
-        """Let one in `deadline` ticks before it is due; None if it is dropped: one runs and `backlog` wait."""
-        number = self._numbers.get(task, 0)
-        self._numbers[task] = number + 1
-        now = self.env.now
-        entry = Entry(task, number, now, None if deadline is None else now + deadline, ends)
-        pending = self._pending.get(task, 0)
-        if pending > backlog:
-            self.records.append(entry.record(dropped=True))
+    def client(self, name: str, *, backlog: int, deadline: int | None = None) -> Client:
+        """The task or traffic of a name, whose jobs may be released from several sides."""
+        return self._clients.setdefault(name, Client(name, backlog, deadline))
+
+    def open(self, client: Client, *, ends: bool = False) -> Entry | None:
+        """Let one in; None if it is dropped: one runs and `backlog` wait."""
+        now, number = self.env.tick, client.numbers
+        client.numbers = number + 1
+        entry = Entry(client, number, now, ends)
+        if client.pending > client.backlog:
+            self.rows += entry.row(dropped=True)
             self.left -= ends
             return None
-        self._integrate()
+        self._area += len(self._present) * (now - self._since)
+        self._since = now
         self._present[entry] = None
-        self._pending[task] = pending + 1
+        client.pending += 1
         return entry
 
     def close(self, entry: Entry) -> None:
         """It has ended."""
-        self._integrate()
+        now = self.env.tick
+        self._area += len(self._present) * (now - self._since)
+        self._since = now
         del self._present[entry]
-        self._pending[entry.task] -= 1
+        entry.client.pending -= 1
         self.left -= entry.ends
-        self.records.append(entry.record(self.env.now))
-
-    def _integrate(self) -> None:
-        self._area += len(self._present) * (self.env.now - self._since)
-        self._since = self.env.now
+        self.rows += entry.row(now)
 
     def mean(self) -> float:
         """Mean number in the system so far."""
-        self._integrate()
-        return self._area / self.env.now if self.env.now else 0.0
+        now = self.env.tick
+        return (self._area + len(self._present) * (now - self._since)) / now if now else 0.0
 
-    def present(self) -> list[JobRecord]:
-        """What has not ended."""
-        return [entry.record() for entry in self._present]
+    def fields(self) -> list[Any]:
+        """Fields of all jobs, also of those that have not ended."""
+        return [*self.rows, *chain.from_iterable(entry.row() for entry in self._present)]

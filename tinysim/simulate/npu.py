@@ -42,12 +42,12 @@ class _Fetcher:
         stream = Stream(npu.masters[use.memory], layout)
         price = npu.memories[use.memory].read_byte_j if layer.power_w is None else 0.0
         track, self.busy = npu.fetchers[use.memory], True
-        track.begin(npu.env.now, layer.name, "fetch", job=job, stream=stream, joules=n_bytes * price)
+        track.begin(npu.env.tick, layer.name, "fetch", job=job, stream=stream, joules=n_bytes * price)
         Course(npu.env, self._ended, every_burst=npu.every_burst).begin(stream)
         return False
 
     def _ended(self) -> None:
-        self.npu.fetchers[self.use.memory].end(self.npu.env.now)
+        self.npu.fetchers[self.use.memory].end(self.npu.env.tick)
         self.busy, self.full = False, self.full + 1
         self.npu.move_on()
 
@@ -120,13 +120,13 @@ class Npu:
         cycles = _share(layer.compute_cycles, self._tile, layer.tiles)
         if cycles:
             watts = self.spec.power_w if layer.power_w is None else layer.power_w
-            self.array.begin(self.env.now, layer.name, "tile", job=job, watts=watts)
+            self.array.begin(self.env.tick, layer.name, "tile", job=job, watts=watts)
             After(self.env, cycles, self._computed)
         else:
             self._release()
 
     def _computed(self, _: object) -> None:
-        self.array.end(self.env.now)
+        self.array.end(self.env.tick)
         self._release()
         self.move_on()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import simpy
 
-from tinysim.simulate.ticks import DECIDE, After, Env
+from tinysim.simulate.ticks import DECIDE, Env, Timer
 
 if TYPE_CHECKING:
     from tinysim.simulate.stream import Stream
@@ -36,13 +36,14 @@ class Port:
     """
 
     __slots__ = (
-        "busy_cycles", "due", "env", "fixed", "held_until", "index", "last", "mark", "masters", "n_bytes", "name",
-        "queue", "stream",
+        "_decision", "_grant", "busy_cycles", "due", "env", "fixed", "held_until", "index", "last", "mark", "masters",
+        "n_bytes", "name", "queue", "stream",
     )  # fmt: skip
 
     def __init__(self, env: Env, name: str, *, fixed: bool, masters: int) -> None:
         self.env, self.name, self.fixed, self.masters = env, name, fixed, masters
         self.queue: list[tuple[Master, int, Callable[[simpy.Event], None]]] = []
+        self._decision, self._grant = Timer(env, self._decide, DECIDE), Timer(env, self._decide)
         self.held_until = 0
         self.due: int | None = None
         self.last = masters - 1
@@ -56,18 +57,21 @@ class Port:
         """Ask for a burst of `cycles` > 0; `ended` is called when it has ended."""
         self.queue.append((master, cycles, ended))
         if self.due is None:
-            self._decide_at(max(self.env.now, self.held_until))
+            self._decide_at(max(self.env.tick, self.held_until))
 
     def attach(self, stream: Stream, index: int) -> None:
         """Let a stream use the port without events."""
         self.stream, self.index = stream, index
         self.mark = stream.held_before(index, stream.done) if stream.done else 0
-        if self.due is None and self.held_until > self.env.now:
+        if self.due is None and self.held_until > self.env.tick:
             self._decide_at(self.held_until)
 
     def detach(self, stream: Stream) -> None:
         """The attached stream leaves, at the end of a burst."""
-        self._note_turn(stream)
+        if stream.done < stream.total:
+            self._note_turn(stream)
+        elif stream.layout.parts[self.index] > self.mark:
+            self.last = stream.master.index
         self.stream = None
 
     def _note_turn(self, stream: Stream) -> None:
@@ -78,20 +82,20 @@ class Port:
 
     def _decide_at(self, tick: int) -> None:
         self.due = tick
-        After(self.env, tick - self.env.now, self._decide, DECIDE)
+        self._decision.start(tick - self.env.tick)
 
     def _decide(self, _: simpy.Event) -> None:
         """Choose who holds the port next; all requests of this tick are in."""
-        now, stream, burst, queue = self.env.now, self.stream, None, self.queue
+        now, stream, burst, queue = self.env.tick, self.stream, None, self.queue
         self.due = None
         if stream is None and len(queue) == 1:  # nobody to choose between
             master, cycles, ended = queue.pop()
             self.last, self.held_until = master.index, now + cycles
-            After(self.env, cycles, ended)
+            self._grant.start_for(ended, cycles)
             return
         if stream is not None:
             stream.advance(now)
-            burst = stream.burst_here(self)
+            burst = stream.burst_here(self, self.index)
             if burst is not None and burst[0] < stream.done:  # a burst that has begun is finished
                 if queue:
                     self._decide_at(now + burst[1] - stream.done)
@@ -109,7 +113,7 @@ class Port:
         if waiting:
             master, cycles, ended = queue.pop(waiting.index(min(waiting)))
             self.last, self.held_until = master.index, now + cycles
-            After(self.env, cycles, ended)
+            self._grant.start_for(ended, cycles)
             if queue or (stream is not None and (burst or stream.arrival(self.index, now) < self.held_until)):
                 self._decide_at(self.held_until)
 

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 from tinysim.simulate.port import Port
 from tinysim.simulate.stream import Stream
 
-__all__ = ["LAYER_KINDS", "FifoRecord", "JobRecord", "PortRecord", "Span", "Track"]
+__all__ = [
+    "LAYER_KINDS",
+    "FifoRecord",
+    "JobRecord",
+    "JobRow",
+    "PortRecord",
+    "Row",
+    "Span",
+    "Track",
+    "jobs_of",
+    "spans_of",
+]
 
 #: Kinds of spans that belong to a layer of a job: on a core, on an accelerator's array, and its data.
 LAYER_KINDS = ("layer", "tile", "fetch")
@@ -71,6 +84,28 @@ class FifoRecord(NamedTuple):
     """highest level; under a FIFO of at least this many samples nothing is lost"""
 
 
+#: A `Span` and a `JobRecord` as they are written down while a run goes on.
+Row = tuple[str, str, str, str, int, int, int, int, float]
+JobRow = tuple[str, int, int, int | None, int | None, int | None, bool]
+
+
+def spans_of(flat: Sequence[Any]) -> list[Span]:
+    """Spans from their fields, one after the other."""
+    return list(map(_new_span, zip(*[iter(flat)] * len(Span._fields), strict=True)))
+
+
+def jobs_of(flat: Sequence[Any]) -> list[JobRecord]:
+    """Jobs from their fields, one after the other."""
+    return list(map(_new_job, zip(*[iter(flat)] * len(JobRecord._fields), strict=True)))
+
+
+#: `_make` of the two without a frame of Python for each.
+_new_span: Callable[[tuple[Any, ...]], Span] = partial(tuple.__new__, Span)
+_new_job: Callable[[tuple[Any, ...]], JobRecord] = partial(tuple.__new__, JobRecord)
+
+_NOTHING: list[tuple[Port, int, int]] = []
+
+
 class Track:
     """The spans of one resource, one at a time."""
 
@@ -83,18 +118,19 @@ class Track:
         "name",
         "open",
         "resource",
-        "spans",
+        "rows",
         "start",
         "stream",
         "watts",
     )
 
-    def __init__(self, resource: str, clock_hz: float, spans: list[Span]) -> None:
-        self.resource, self.clock_hz, self.spans = resource, clock_hz, spans
+    def __init__(self, resource: str, clock_hz: float, rows: list[Any]) -> None:
+        """`rows`: where spans are written down, field after field (tuples would keep the garbage collector busy)."""
+        self.resource, self.clock_hz, self.rows = resource, clock_hz, rows
         self.open = False
 
     def begin(
-        self, now: int, name: str, kind: str, *, job: str = "", stream: Stream | None = None, watts: float = 0.0,
+        self, now: int, name: str, kind: str, job: str = "", stream: Stream | None = None, watts: float = 0.0,
         joules: float = 0.0,
     ) -> None:  # fmt: skip
         """Something starts that draws `watts`, and `joules` in proportion to the stream's progress."""
@@ -102,30 +138,45 @@ class Track:
         self.stream, self.watts, self.joules = stream, watts, joules
         self.done = 0 if stream is None else stream.done
 
-    def peek(self, now: int) -> tuple[Span, list[tuple[Port, int, int]]]:
+    def peek(self, now: int) -> tuple[Row, list[tuple[Port, int, int]]]:
         """The open span as if it ended now, and what it did to the ports."""
         stream, start = self.stream, self.start
         elapsed = now - start
         joules = elapsed / self.clock_hz * self.watts
-        moved, waited, booked = 0, 0, []
+        moved, waited, booked = 0, 0, _NOTHING
         if stream is not None:
             if stream.attached:
                 stream.advance(now)
-            done = stream.done - self.done
-            waited = elapsed - done
+            begun, done = self.done, stream.done
+            waited = elapsed - done + begun
             if stream.ports:
-                booked = stream.booked(self.done, stream.done)
-                moved = sum(n_bytes for _, _, n_bytes in booked)
+                if not begun and done == stream.total:
+                    booked, moved = stream.layout.booked, stream.layout.moved
+                else:
+                    booked = stream.booked(begun, done)
+                    moved = sum([n_bytes for _, _, n_bytes in booked])
             if self.joules:
-                joules += self.joules * done / stream.total
-        return Span(self.resource, self.name, self.kind, self.job, start, now, moved, waited, joules), booked
+                joules += self.joules * (done - begun) / stream.total
+        return (self.resource, self.name, self.kind, self.job, start, now, moved, waited, joules), booked
 
     def end(self, now: int) -> None:
         """It ends; nothing is left of what took no time."""
         self.open = False
-        if now > self.start:
-            span, booked = self.peek(now)
-            for port, held, n_bytes in booked:
-                port.busy_cycles += held
-                port.n_bytes += n_bytes
-            self.spans.append(span)
+        start, stream = self.start, self.stream
+        if now == start:
+            return
+        if stream is None:  # idle, asleep, changing tasks
+            joules = (now - start) / self.clock_hz * self.watts
+            self.rows += (self.resource, self.name, self.kind, self.job, start, now, 0, 0, joules)
+            return
+        if stream.attached or self.done or self.joules or stream.done < stream.total:
+            row, booked = self.peek(now)
+        else:  # the whole of a stretch of work
+            elapsed, layout = now - start, stream.layout
+            joules, booked = elapsed / self.clock_hz * self.watts, layout.booked
+            waited = elapsed - stream.total
+            row = (self.resource, self.name, self.kind, self.job, start, now, layout.moved, waited, joules)
+        for port, held, n_bytes in booked:
+            port.busy_cycles += held
+            port.n_bytes += n_bytes
+        self.rows += row

@@ -6,7 +6,6 @@ import hashlib
 import random
 from collections.abc import Callable
 from functools import partial
-from operator import attrgetter
 from typing import Any
 
 from tinysim.errors import InputError
@@ -15,8 +14,8 @@ from tinysim.simulate.io import Dma, Fifo, Transfer, Watch
 from tinysim.simulate.ledger import Ledger
 from tinysim.simulate.npu import Npu
 from tinysim.simulate.port import Master, Port
-from tinysim.simulate.records import PortRecord, Span, Track
-from tinysim.simulate.ticks import After, environment
+from tinysim.simulate.records import PortRecord, Track
+from tinysim.simulate.ticks import Timer, environment
 from tinysim.simulate.timeline import Timeline
 from tinysim.simulate.work import NpuWork
 from tinysim.simulate.workload import System, Task, Traffic
@@ -36,7 +35,7 @@ class Simulation:
         soc = system.soc
         self.system, self.seed, self.events = system, seed, 0
         self.env = env = environment()
-        self._spans: list[Span] = []
+        self._rows: list[Any] = []
         self._tracks: list[Track] = []
         self.ledger = Ledger(env, sum(task.releases or 0 for task in system.tasks))
 
@@ -56,12 +55,14 @@ class Simulation:
             env, soc, [masters[name] for name in channels], [self._track(name) for name in channels], last_bank,
             every_burst=system.every_burst,
         )  # fmt: skip
+        moved = bool(system.traffic) or any(sensor.by_dma for sensor in system.sensors)
         self.cores = [
             Core(
-                env, soc, masters[f"core{k}"], self._track(f"core{k}"), first_bank, npu, every_burst=system.every_burst
+                env, soc, masters[f"core{k}"], self._track(f"core{k}"), first_bank, npu,
+                every_burst=system.every_burst, alone=soc.cores == 1 and npu is None and not moved,
             )
             for k in range(soc.cores)
-        ]
+        ]  # fmt: skip
         for task in system.tasks:
             self._releases(task)
         for traffic in system.traffic:
@@ -100,7 +101,7 @@ class Simulation:
         return last, first
 
     def _track(self, name: str) -> Track:
-        self._tracks.append(Track(name, self.system.soc.clock_hz, self._spans))
+        self._tracks.append(Track(name, self.system.soc.clock_hz, self._rows))
         return self._tracks[-1]
 
     # ------------------------------------------------------------ what happens
@@ -117,12 +118,13 @@ class Simulation:
                 if k == count:
                     return
                 tick = due(k)
-                if tick > env.now:
-                    After(env, tick - env.now, go)
+                if tick > env.tick:
+                    timer.start(tick - env.tick)
                     return
 
+        timer = Timer(env, go)
         if count != 0:
-            After(env, due(0), go)
+            timer.start(due(0))
 
     def _releases(self, task: Task) -> None:
         """Release a task by the clock."""
@@ -137,22 +139,24 @@ class Simulation:
     def _releaser(self, task: Task) -> Callable[[bool], None]:
         """What releases a task once; called with whether the run waits for that job."""
         soc, ledger, core = self.system.soc, self.ledger, self.cores[task.core]
-        steps = core.steps(task.works)
+        steps, priority = core.steps(task.works), task.priority
         deadline = None if task.deadline_s is None else soc.ticks(task.deadline_s)
+        client = ledger.client(task.name, backlog=task.backlog, deadline=deadline)
 
         def release(ends: bool) -> None:
-            entry = ledger.open(task.name, backlog=task.backlog, deadline=deadline, ends=ends)
+            entry = ledger.open(client, ends=ends)
             if entry is not None:
-                core.add(Job(entry.label, steps, task.priority, partial(ledger.close, entry), entry))
+                core.add(Job(entry.label, steps, priority, partial(ledger.close, entry), entry))
 
         return release
 
     def _blocks(self, traffic: Traffic) -> None:
         """Hand DMA a block now and then."""
         soc, ledger, ends = self.system.soc, self.ledger, (traffic.source, traffic.target)
+        client = ledger.client(traffic.name, backlog=traffic.backlog)
 
         def block() -> None:
-            entry = ledger.open(traffic.name, backlog=traffic.backlog)
+            entry = ledger.open(client)
             if entry is not None:
                 self.dma.submit(Transfer(traffic.name, traffic.n_bytes, *ends, partial(ledger.close, entry), entry))
 
@@ -172,7 +176,7 @@ class Simulation:
 
             def prepare() -> tuple[Step | NpuWork, ...]:
                 nonlocal taken
-                fifo.update(self.env.now)
+                fifo.update(self.env.tick)
                 taken = fifo.level
                 return core.steps([sensor.service(soc, taken)])
 
@@ -195,51 +199,43 @@ class Simulation:
             InputError: a time before the present one, or no end.
             InfeasibleError: no end, because endless work leaves no time for the rest.
         """
-        env, step, peek = self.env, self.env.step, self.env.peek
+        env = self.env
         if until_s is None:
             self.system.check_ends()
             horizon = float("inf")
         else:
             horizon = self.system.soc.ticks(until_s)
-            if not env.now <= horizon < float("inf"):
+            if not env.tick <= horizon < float("inf"):
                 raise InputError(
-                    f"until_s {until_s:g} lies before the present {env.now / self.system.soc.clock_hz:g} s"
+                    f"until_s {until_s:g} lies before the present {env.tick / self.system.soc.clock_hz:g} s"
                 )
-        ledger, bounded, going = self.ledger, until_s is not None, True
+        waits_for, going = self.ledger if until_s is None else None, True
         while going:
-            begun = self.events
-            for self.events in range(begun, begun + _EVENTS_PER_REPORT):
-                if peek() >= horizon or not (bounded or ledger.left):
-                    going = False
-                    break
-                step()
-            else:
-                self.events += 1
-            if going and progress is not None and progress(env.now, self.events) is False:
+            done = env.run_events(_EVENTS_PER_REPORT, horizon, waits_for)
+            self.events, going = self.events + done, done == _EVENTS_PER_REPORT
+            if going and progress is not None and progress(env.tick, self.events) is False:
                 return self.timeline()
-        if until_s is not None and env.now < horizon:
+        if until_s is not None and env.tick < horizon:
             env.run(until=int(horizon))
         return self.timeline()
 
     def timeline(self) -> Timeline:
         """What happened so far; what is under way is cut at the present tick."""
-        now, soc = self.env.now, self.system.soc
-        open_spans, ports = [], {port: [port.busy_cycles, port.n_bytes] for port in self.ports}
+        now, soc = self.env.tick, self.system.soc
+        fields, ports = self._rows.copy(), {port: [port.busy_cycles, port.n_bytes] for port in self.ports}
         for track in self._tracks:
             if track.open:
-                span, booked = track.peek(now)
-                if span.end > span.start:
-                    open_spans.append(span)
+                row, booked = track.peek(now)
+                if now > track.start:
+                    fields += row
                     for port, held, n_bytes in booked:
                         ports[port][0] += held
                         ports[port][1] += n_bytes
         return Timeline(
             clock_hz=soc.clock_hz,
             cycles=now,
-            spans=tuple(sorted([*self._spans, *open_spans], key=attrgetter("start", "resource", "end"))),
-            jobs=tuple(
-                sorted([*self.ledger.records, *self.ledger.present()], key=attrgetter("release", "task", "number"))
-            ),
+            span_fields=fields,
+            job_fields=self.ledger.fields(),
             ports=tuple(PortRecord(port.name, *used) for port, used in ports.items()),
             fifos=tuple(fifo.record(now) for fifo in self.fifos),
             mean_jobs=self.ledger.mean(),
@@ -251,7 +247,7 @@ class Simulation:
 
     def checkpoint(self) -> dict[str, Any]:
         """Where the run is, as plain data: seed, events, and a digest of everything that happened."""
-        return {"seed": self.seed, "events": self.events, "tick": self.env.now, "digest": self._digest()}
+        return {"seed": self.seed, "events": self.events, "tick": self.env.tick, "digest": self._digest()}
 
     @classmethod
     def resumed(cls, system: System, checkpoint: dict[str, Any]) -> Simulation:
@@ -267,7 +263,7 @@ class Simulation:
         while run.events < checkpoint["events"] and run.env.peek() <= checkpoint["tick"]:
             run.env.step()
             run.events += 1
-        if run.env.now < checkpoint["tick"]:
+        if run.env.tick < checkpoint["tick"]:
             run.env.run(until=checkpoint["tick"])
         if run._digest() != checkpoint["digest"]:
             raise InputError(f"checkpoint at tick {checkpoint['tick']} is not of this system: its replay differs")
@@ -275,6 +271,6 @@ class Simulation:
 
     def _digest(self) -> str:
         text = repr(
-            (self.env.now, self._spans, self.ledger.records, [(p.name, p.busy_cycles, p.n_bytes) for p in self.ports])
+            (self.env.tick, self._rows, self.ledger.rows, [(p.name, p.busy_cycles, p.n_bytes) for p in self.ports])
         )
         return hashlib.sha256(text.encode()).hexdigest()

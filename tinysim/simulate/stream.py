@@ -10,9 +10,12 @@ from collections.abc import Callable
 
 from tinysim.simulate.layout import Layout
 from tinysim.simulate.port import Master, Port
-from tinysim.simulate.ticks import After, Env
+from tinysim.simulate.ticks import After, Env, Timer
 
 __all__ = ["Course", "Stream"]
+
+
+_NO_EDGES = [0, 0]
 
 
 class Stream:
@@ -21,13 +24,19 @@ class Stream:
     __slots__ = ("_chunk", "_edges", "attached", "blocked", "done", "layout", "master", "ports", "since", "total")
 
     def __init__(self, master: Master, layout: Layout) -> None:
-        self.master, self.layout, self.ports, self.total = master, layout, layout.ports, layout.total
+        self.master = master
+        self.renew(layout)
+
+    def renew(self, layout: Layout) -> Stream:
+        """Begin another stretch of work, when this one is done with."""
+        self.layout, self.ports, self.total = layout, layout.ports, layout.total
         self.done = 0
         """ticks of work done, as of `since`"""
         self.since = 0
         self.blocked: Port | None = None
         self.attached = False
-        self._chunk, self._edges = 0, [0, 0]
+        self._chunk, self._edges = 0, _NO_EDGES
+        return self
 
     # ------------------------------------------------------------ where the bursts lie
 
@@ -80,17 +89,13 @@ class Stream:
         begin = self.first_start(index)
         return float("inf") if begin is None else now + begin - self.done
 
-    def detach(self) -> None:
-        """Leave the ports."""
-        for port in self.ports:
-            port.detach(self)
-        self.attached = False
-
     def advance(self, now: int) -> None:
         """Bring `done` up to date: on, up to the first burst for which the port is held by another."""
         if self.blocked is not None:
             return
-        reach = min(self.done + now - self.since, self.total)
+        reach = self.done + now - self.since
+        if reach > self.total:
+            reach = self.total
         stop: Port | None = None
         for index, port in enumerate(self.ports):
             if port.held_until > self.since:
@@ -99,14 +104,14 @@ class Stream:
                     reach, stop = begin, port
         self.done, self.since, self.blocked = reach, now, stop
 
-    def burst_here(self, port: Port) -> tuple[int, int] | None:
-        """The burst on `port` that is under way or wanted now; `done` is up to date."""
+    def burst_here(self, port: Port, index: int) -> tuple[int, int] | None:
+        """The burst on `port`, the stream's of this index, that is under way or wanted now; `done` is up to date."""
         if self.blocked is not None and self.blocked is not port:
             return None
         if self.done >= self.total:
             return None
         edges = self._seek(self.done)
-        begin, end = edges[port.index], edges[port.index + 1]
+        begin, end = edges[index], edges[index + 1]
         return (begin, end) if begin <= self.done < end else None
 
     def block(self, port: Port) -> None:
@@ -123,8 +128,8 @@ class Stream:
 
     def boundary(self) -> int:
         """Where the burst under way or wanted ends; the position itself between bursts."""
-        for port in self.ports:
-            burst = self.burst_here(port)
+        for index, port in enumerate(self.ports):
+            burst = self.burst_here(port, index)
             if burst is not None:
                 return burst[1]
         return self.done
@@ -159,32 +164,44 @@ class Course:
     """Takes a master through streams, one after the other: to the end of each, or to where `stop` ends it.
 
     Attached (one event, and one more each time that others delayed it) if the ports have no attached stream yet, else
-    burst by burst. `every_burst` never attaches. `ended` is called at the end, never from within `begin`.
+    burst by burst. `every_burst` never attaches. Where there is no other master at all (`alone`), ports need not even
+    be attached to. `ended` is called at the end, never from within `begin`.
     """
 
-    __slots__ = ("_burst_cycles", "_goal", "_started", "_stopping", "_timer", "ended", "env", "every_burst", "stream")
+    __slots__ = (
+        "_arrival", "_burst_cycles", "_goal", "_started", "_stopping", "_timer", "alone", "ended", "env", "every_burst",
+        "stream",
+    )  # fmt: skip
 
-    def __init__(self, env: Env, ended: Callable[[], None], *, every_burst: bool) -> None:
-        self.env, self.ended, self.every_burst = env, ended, every_burst
+    def __init__(self, env: Env, ended: Callable[[], None], *, every_burst: bool, alone: bool = False) -> None:
+        self.env, self.ended, self.every_burst, self.alone = env, ended, every_burst, alone and not every_burst
         self.stream: Stream
         self._stopping = False
-        self._timer: After | None = None
+        self._timer: After | Timer | None = None
+        """the event that is waited for; another one that comes is ignored"""
+        self._arrival = Timer(env, self._arrive)
         self._goal = self._started = self._burst_cycles = 0
 
     def begin(self, stream: Stream) -> None:
         """Take up a stream that has work left."""
         self.stream, self._goal, self._stopping = stream, stream.total, False
-        self._go(self.env.now)
+        now = self.env.tick
+        if self.alone:
+            stream.since, stream.attached, self._timer = now, True, self._arrival
+            self._arrival.start(stream.total - stream.done)
+        else:
+            self._go(now)
 
     def stop(self) -> None:
         """End at once where the stream computes, else at the end of the burst that is under way or wanted."""
         if self._stopping:
             return
         self._stopping = True
-        stream, now = self.stream, self.env.now
+        stream, now = self.stream, self.env.tick
         if stream.attached:
             stream.advance(now)
             self._goal = stream.boundary()
+            self._arrival = Timer(self.env, self._arrive)  # the old one is still to come
             self._glide(now)
         elif self._timer is not None:
             stream.done += now - self._started
@@ -194,7 +211,8 @@ class Course:
     def _go(self, now: int) -> None:
         stream = self.stream
         if not self.every_burst and stream.attach(now):
-            self._timer = After(self.env, stream.earliest(self._goal, now) - now, self._arrive)
+            self._timer = self._arrival
+            self._arrival.start(stream.earliest(self._goal, now) - now)
             return
         index, cycles = stream.step()
         if index < len(stream.ports):
@@ -204,24 +222,33 @@ class Course:
             self._started = now
             self._timer = After(self.env, cycles, self._computed)
 
-    def _arrive(self, event: After) -> None:
-        if event is self._timer:
-            now = self.env.now
-            self.stream.advance(now)
+    def _arrive(self, event: Timer) -> None:
+        if event is not self._timer:
+            return
+        now, stream = self.env.tick, self.stream
+        if self.alone:  # nobody can have delayed it
+            stream.done, stream.since, stream.attached, self._timer = self._goal, now, False, None
+            self.ended()
+        else:
+            stream.advance(now)
             self._glide(now)
 
     def _glide(self, now: int) -> None:
         stream = self.stream
         if stream.done < self._goal:  # others delayed it
-            self._timer = After(self.env, stream.earliest(self._goal, now) - now, self._arrive)
+            self._timer = self._arrival
+            self._arrival.start(stream.earliest(self._goal, now) - now)
             return
         self._timer = None
-        stream.detach()
+        if not self.alone:
+            for port in stream.ports:
+                port.detach(stream)
+        stream.attached = False
         self.ended()
 
     def _computed(self, event: After) -> None:
         if event is self._timer:
-            self._go_on(self.env.now - self._started)
+            self._go_on(self.env.tick - self._started)
 
     def _burst(self, _: object) -> None:
         self._go_on(self._burst_cycles)
@@ -233,4 +260,4 @@ class Course:
             self._timer = None
             self.ended()
         else:
-            self._go(self.env.now)
+            self._go(self.env.tick)

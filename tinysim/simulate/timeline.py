@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from tinysim.errors import InputError, nearest
-from tinysim.simulate.records import FifoRecord, JobRecord, PortRecord, Span
+from tinysim.simulate.records import FifoRecord, JobRecord, PortRecord, Span, jobs_of, spans_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,10 +25,10 @@ class Timeline:
     clock_hz: float
     cycles: int
     """ticks from the start to the end: those of the inference, if that is all that ran"""
-    spans: tuple[Span, ...]
-    """by start; the spans of one core cover its whole time"""
-    jobs: tuple[JobRecord, ...]
-    """releases of tasks and blocks of DMA traffic, by release"""
+    span_fields: Sequence[Any]
+    """fields of all spans, one after the other: `spans` makes them when it is asked"""
+    job_fields: Sequence[Any]
+    """likewise for `jobs`"""
     ports: tuple[PortRecord, ...]
     fifos: tuple[FifoRecord, ...]
     mean_jobs: float
@@ -40,6 +42,16 @@ class Timeline:
     def latency_s(self) -> float:
         """Time from the start to the end [s]."""
         return self.cycles / self.clock_hz
+
+    @cached_property
+    def spans(self) -> tuple[Span, ...]:
+        """Spans by start; those of one core cover its whole time."""
+        return tuple(sorted(spans_of(self.span_fields), key=itemgetter(4, 0, 5)))
+
+    @cached_property
+    def jobs(self) -> tuple[JobRecord, ...]:
+        """Releases of tasks and blocks of DMA traffic, by release."""
+        return tuple(sorted(jobs_of(self.job_fields), key=itemgetter(2, 0, 1)))
 
     @cached_property
     def energy_j(self) -> float | None:

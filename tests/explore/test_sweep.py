@@ -158,6 +158,9 @@ def changed(**fields: Any) -> dict[str, Any]:
         (changed(parameters={"npu_sram_bytes": [1024]}), "drives no accelerator of nucleo-l4r5zi"),
         (changed(networks={"space": "ds-cn"}), "unknown space 'ds-cn'; did you mean ds-cnn"),
         (changed(networks={"space": "ds-cnn", "options": {"width": [8]}}), "unexpected keyword argument 'width'"),
+        (changed(networks={"space": "ds-cnn", "options": {"widths": 7}}), "networks.options: 'int' object"),
+        (changed(networks={"space": "ds-cnn", "options": {"widths": ["a"]}}), "networks.options: layer table: column"),
+        (changed(networks={"space": "ds-cnn", "options": {"widths": [0]}}), "networks.options: layer table"),
         (changed(networks={"names": ["kwz"]}), "kwz"),
         (changed(networks={}), "give either names or a space"),
         (changed(devices=["nucleo-l4r5"]), "unknown device 'nucleo-l4r5'; did you mean nucleo-l4r5zi"),
@@ -178,6 +181,8 @@ def test_bad_folders_and_schedulers(finished: Path, tmp_path: Path, monkeypatch:
     with pytest.raises(InputError, match="cannot be written"):
         ts.sweep(SPEC, tmp_path / "file" / "out")
     monkeypatch.setattr("tinysim.explore.sweep._CONNECT_S", 0.3)
+    with pytest.raises(InputError, match=r"scheduler 'nonsense' is no address"):
+        ts.sweep(SPEC, tmp_path / "out", scheduler="nonsense")
     with pytest.raises(InputError, match=r"scheduler 'tcp://127.0.0.1:9' does not answer"):
         ts.sweep(SPEC, tmp_path / "out", scheduler="tcp://127.0.0.1:9")
     with pytest.raises(InputError, match="workers: 0 is below 1"):

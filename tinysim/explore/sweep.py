@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -173,6 +174,8 @@ def _on_processes(jobs: Iterator[tuple[str, str, int]], workers: int) -> Iterato
 
 def _connect(scheduler: str) -> Any:
     _need("distributed", "dask")
+    if not re.fullmatch(r"[a-z]+://\S+:\d+/?", scheduler):
+        raise InputError(f"scheduler {scheduler!r} is no address; expected one like tcp://10.0.0.1:8786")
     import distributed
 
     make_client: Any = distributed.Client

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from tinysim.device.library import read_yaml
-from tinysim.errors import SpecError, nearest
+from tinysim.errors import SpecError, TinysimError, nearest
 from tinysim.explore.designs import PARAMETERS, model_of
 from tinysim.explore.space import SearchSpace
 from tinysim.explore.spaces import SPACES
@@ -169,11 +169,18 @@ class SweepSpec(Spec):
             yield from (first | {name: value} for value in values)
 
     def check(self) -> None:
-        """Resolve every device with every parameter and read every network.
+        """Resolve every device with every parameter, read every network, make every block of a space.
 
         Raises:
             TinysimError: what `load_network` and `resolve_target` raise.
+            SpecError: options that make no networks.
         """
+        space = self.networks.search_space
+        if space is not None:
+            try:
+                space.encode(space.vectors(0, 1))
+            except (TinysimError, TypeError, ValueError, ArithmeticError) as error:
+                raise SpecError(f"networks.options: {error}") from error
         for device in self.devices:
             for parameters in self._corners():
                 model_of(device, self.runtime, parameters)
@@ -222,7 +229,7 @@ def read_sweep(source: str | Path | dict[str, Any] | SweepSpec) -> SweepSpec:
         )
         message = first["msg"].removeprefix("Value error, ")
         raise SpecError(f"{where}: {place + ': ' if place else ''}{message}{accepted}") from error
-    except TypeError as error:
+    except (TypeError, ArithmeticError) as error:  # from the space that the options make
         raise SpecError(f"{where}: networks.options: {error}") from error
 
 

@@ -23,9 +23,11 @@ __all__ = ["LATER_FIRST", "BlockHeads", "buffer_head", "is_plain"]
 #: planner -> whether the later of two equal sizes goes first
 LATER_FIRST = {"tflm-greedy": True, "greedy-by-size": False}
 #: buffers from which on it is worth to load the compiled planner
-_MANY = 200_000
+_MANY = 60_000
 #: buffers up to which columns save nothing
 _FEW = 24
+#: buffers up to which each is compared with each
+_MATRIX = 200
 #: rows of no chain, for `head_kernels.plan`
 _NONE = np.zeros(0, dtype=np.int64)
 _NO_ROWS = (_NONE, *np.zeros((2, 1), dtype=np.int64), _NONE, _NONE, _NONE.reshape(0, 0), _NONE)
@@ -62,7 +64,7 @@ def buffer_head(size: Sequence[int], first: Sequence[int], last: Sequence[int], 
         plan: Any = head_kernels.plan
         heads = [0]
         if n > _FEW:
-            heads[0], size, first, last = _first_cut(np.array(size), np.array(first), np.array(last), steps)
+            heads[0], size, first, last = _cut(np.array(size), np.array(first), np.array(last), steps, later_first)
             n, steps = len(size), max(last, default=0) + 1
         given = (size, first, last)
         plan([], [0], [0], [], [], [], [], n, later_first, *given, *_lists(6, n), *_lists(6, steps + 1), heads)
@@ -73,8 +75,10 @@ def buffer_head(size: Sequence[int], first: Sequence[int], last: Sequence[int], 
     return int(out[0])
 
 
-def _first_cut(size: Ints, first: Ints, last: Ints, steps: int) -> tuple[int, list[int], list[int], list[int]]:
-    """Live peak of buffers, and those that `head_kernels.plan` need see: its own first cut, without a loop.
+def _cut(
+    size: Ints, first: Ints, last: Ints, steps: int, later_first: bool
+) -> tuple[int, list[int], list[int], list[int]]:
+    """Live peak of buffers, and those that `head_kernels.plan` need see: its own cuts, in columns.
 
     What remains is (size, first, last), its steps renumbered.
     """
@@ -84,7 +88,19 @@ def _first_cut(size: Ints, first: Ints, last: Ints, steps: int) -> tuple[int, li
     # what lives when the buffer begins, and what begins while it lives
     total, others = begun[last] - gone[first], came[last] - left[first] - 1
     above = size[(size > 0) & (total + others * size > peak)]
-    kept = size >= above.min(initial=peak + 1)
+    kept = np.flatnonzero(size >= above.min(initial=peak + 1))
+    if _FEW < len(kept) <= _MATRIX:
+        s, begin, end = size[kept], first[kept], last[kept]
+        tie = np.triu(np.ones((len(s), len(s)), dtype=bool), 1)
+        before = (s > s[:, None]) | ((s == s[:, None]) & (tie if later_first else tie.T))
+        before &= (begin <= end[:, None]) & (end >= begin[:, None])
+        # what matters, and what goes before it
+        found = before @ s + (before.sum(axis=1) + 1) * s > peak
+        reached = found
+        while reached.any():
+            reached = before[reached].any(axis=0) & ~found
+            found = found | reached
+        kept = kept[found]
     first, last = first[kept], last[kept]
     step = np.zeros(steps + 1, dtype=np.int64)
     step[first] = 1

@@ -104,7 +104,9 @@ class Pieces:
         with np.errstate(divide="ignore", invalid="ignore"):
             share = rate * room / slope
             delay = -np.log1p(-share) / rate if rate else room / slope
-            until = np.where((slope * room > 0.0) & (share < 1.0), delay, np.where(room == 0.0, 0.0, span))
+            until = np.where(
+                (np.sign(slope) * np.sign(room) > 0.0) & (share < 1.0), delay, np.where(room == 0.0, 0.0, span)
+            )
         free[self.held] = np.clip(until, 0.0, span)
         return free
 

@@ -165,9 +165,25 @@ class Kernel:
                 if self._hits(n, x, draw, low, high):
                     return n, x
                 n, x = self._walk(n, x, draw, low, high, min(n + self.CHUNK, last))
+                n = self._rest(n, x, draw, last)
                 if n < last and self._hits(n, x, draw, low, high):
                     return n, x
         return n, x
+
+    def _rest(self, n: int, x: float, draw: float, last: int) -> int:
+        """Cross intervals in which the capacitor stays full, or empty."""
+        block = 8 * self.CHUNK
+        while (x == self.x_max or x == 0.0) and n < last:
+            net = self.inputs[n : min(n + block, last)] - draw
+            leaves = net < self.g * x if x else net > 0.0
+            first = int(leaves.argmax())
+            good = first if leaves[first] else net.size
+            self.at_edge[n + 1 : n + 1 + good] = x
+            n += good
+            if good < net.size:
+                break
+            block *= 2
+        return n
 
     def _after(self, x: float, net: float, span: float) -> float:
         rate = self.k * self.g

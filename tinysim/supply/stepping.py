@@ -57,6 +57,10 @@ class Outcome(NamedTuple):
 Policy = Generator[Demand, Outcome, None]
 
 
+#: Pieces booked at once.
+_CHUNK = 1 << 13
+_NONE = np.zeros(1)
+
 #: Boltzmann's constant times 300 K: a voltage that holds less is noise.
 _THERMAL_J = 1.380649e-23 * 300.0
 
@@ -225,34 +229,52 @@ def _account(
     times = np.insert(edges[inner], place, starts)
     known = np.insert(kernel.at_edge[inner], place, levels)
     at = place + np.arange(starts.size)
-    pieces_of = np.diff(at, append=times.size)
 
     def per_piece(per_interval: Array) -> Array:
         return np.insert(per_interval[inner], place, per_interval[place])
 
-    spans, value = np.diff(times, append=now), per_piece(feed.inputs)
-    draw, share = np.repeat(draws, pieces_of), np.repeat(shares, pieces_of)
-    net = value - draw
-    inside = kernel.inside(net)
-    final = np.append(known[1:], x)
-    held = (final >= kernel.x_max) | ((final == 0.0) & (net < 0.0))
-    pieces = Pieces(known, inside, spans, kernel.k, kernel.g, kernel.x_max, held)
-    one, two, hold = pieces.moments(square=not kernel.power)
-    weight = spans if kernel.power else one
-    leak = kernel.g * (one if kernel.power else two)
+    value = per_piece(feed.inputs)
+    gross = None if feed.gross is None else per_piece(feed.gross)
+    draw, share, until, end = np.array(draws), np.array(shares), np.append(times[1:], now), np.append(known[1:], x)
+    used = np.empty(times.size)
+    totals = np.zeros(5)
     top = kernel.x_max if math.isfinite(kernel.x_max) else 0.0
-    clipped = np.where(net > 0.0, net - kernel.g * top, 0.0) * hold * (1.0 if kernel.power else top)
-    drawn = draw * weight + np.where(net < 0.0, net * hold if kernel.power else 0.0, 0.0)
-    gross = value if feed.gross is None else per_piece(feed.gross)
-    used = drawn * share
-    heat = (net - inside) * (spans - hold)
+    for begin in range(0, times.size, _CHUNK):  # so that all of it stays in the cache
+        here = slice(begin, min(begin + _CHUNK, times.size))
+        first = int(np.searchsorted(at, begin, side="right")) - 1
+        phases = slice(first, int(np.searchsorted(at, here.stop)))
+        counts = np.diff(np.append(np.maximum(at[phases], begin), here.stop))
+        drawing, useful = np.repeat(draw[phases], counts), np.repeat(share[phases], counts)
+        given, spans = value[here], until[here] - times[here]
+        net = given - drawing
+        inside, final = kernel.inside(net), end[here]
+        held = (final >= kernel.x_max) | ((final == 0.0) & (net < 0.0))
+        pieces = Pieces(known[here], inside, spans, kernel.k, kernel.g, kernel.x_max, held)
+        one, two, hold = pieces.moments(square=not kernel.power)
+        weight = spans if kernel.power else one
+        drawn = drawing * weight
+        lost = drawn * (1.0 - useful)
+        if kernel.power:  # an empty capacitor gives only what comes in
+            short = np.minimum(net, 0.0) * hold
+            drawn += short
+            lost += short * (1.0 - useful)
+        if inside is not net:
+            lost += (net - inside) * (spans - hold)
+        whole = given if gross is None else gross[here]
+        if gross is not None:
+            lost += (whole - given) * weight
+        clipped = np.where(net > 0.0, net - kernel.g * top, 0.0) * hold if held.any() else _NONE
+        used[here] = drawn * useful
+        leaked = kernel.g * (one if kernel.power else two)
+        totals += [float(np.sum(part)) for part in (whole * weight, used[here], lost, leaked, clipped)]
     before, after = capacitor.energy_j(kernel.to_v(levels[0])), capacitor.energy_j(kernel.to_v(x))
+    harvested_j, used_j, lost_j, leakage_j, clipped_j = totals.tolist()
     ledger = EnergyLedger(
-        harvested_j=float(np.sum(gross * weight)),
-        used_j=float(np.sum(used)),
-        converter_loss_j=float(np.sum((gross - value) * weight + drawn * (1.0 - share) + heat)),
-        leakage_j=float(np.sum(leak)),
-        clipped_j=float(np.sum(clipped)),
+        harvested_j=harvested_j,
+        used_j=used_j,
+        converter_loss_j=lost_j,
+        leakage_j=leakage_j,
+        clipped_j=clipped_j * (1.0 if kernel.power else top),
         stored_j=after - before,
     ).check(before)
     volts = np.sqrt(known) if kernel.power else known

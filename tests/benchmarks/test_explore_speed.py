@@ -16,7 +16,7 @@ from tinysim.explore.space import SearchSpace
 from tinysim.explore.spaces import SPACES
 
 DEVICE, RUNTIME = "nucleo-l4r5zi", "tflm-cmsis-nn"
-N_NETWORKS = 20_000
+N_NETWORKS, N_TABLES = 100_000, 20_000
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +50,11 @@ def test_batch_of_vectors(benchmark: Any, model: ts.CostModel, name: str, thread
 def test_batch_of_layers(benchmark: Any, model: ts.CostModel, name: str) -> None:
     """A table of layers, whose distinct rows are found, priced and summed."""
     space = SPACES[name]()
-    encoded = space.encode(space.sample(N_NETWORKS, seed=1))
+    encoded = space.encode(space.sample(N_TABLES, seed=1))
     table, skips = encoded.table(), encoded.skips()
     model.batch(table, skips=skips)
-    assert len(benchmark(model.batch, table, skips=skips)) == N_NETWORKS
-    rate(benchmark, N_NETWORKS)
+    assert len(benchmark(model.batch, table, skips=skips)) == N_TABLES
+    rate(benchmark, N_TABLES)
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +88,19 @@ def test_one_network_of_new_layers(benchmark: Any, network: ts.Network) -> None:
         return (ts.CostModel(DEVICE, RUNTIME),), {}
 
     assert benchmark.pedantic(lambda model: model(replace(network)), setup=fresh, rounds=50).macs == network.macs
+
+
+@pytest.mark.benchmark(group="one network")
+def test_two_hundred_networks_of_new_layers(benchmark: Any) -> None:
+    """A population of graphs that no model has seen."""
+    space = SPACES["mobilenet-v2"]()
+    networks = [space.network(vector) for vector in space.sample(200, seed=2)]
+
+    def fresh() -> tuple[tuple[ts.CostModel, list[ts.Network]], dict[str, Any]]:
+        return (ts.CostModel(DEVICE, RUNTIME), [replace(network) for network in networks]), {}
+
+    frame = benchmark.pedantic(lambda model, many: model.batch(many), setup=fresh, rounds=3)
+    assert (frame["macs"] == [network.macs for network in networks]).all()
 
 
 @pytest.mark.benchmark(group="one network")

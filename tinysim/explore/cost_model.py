@@ -173,12 +173,11 @@ class CostModel:
             name: np.empty(n, dtype=np.float64 if name in {"latency_s", "energy_j"} else np.int64) for name in names
         }
 
-        def work(start: int) -> None:
-            part = encoded[slice(start, start + _CHUNK)]
-            for name, values in self._chunk(part, names).items():
-                out[name][start : start + _CHUNK] = values
+        def work(piece: slice) -> None:
+            for name, values in self._chunk(encoded[piece], names).items():
+                out[name][piece] = values
 
-        spread(work, range(0, n, _CHUNK), threads)
+        spread(work, n, _CHUNK, threads)
         if "flash_bytes" in out and (out["flash_bytes"] < 0).any():
             out["flash_bytes"] = np.where(out["flash_bytes"] < 0, np.nan, out["flash_bytes"])
         return out

@@ -28,6 +28,8 @@ _REACH = 16
 _HASHED = 1 << 14
 #: rows from which on it is worth to load a compiled function
 _MANY = 1 << 18
+#: things that are worth a thread
+_WORTH = 1 << 11
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,19 +154,18 @@ def row_numbers(columns: Sequence[NDArray[np.int64]], *, threads: int | None = N
 
     hashed = compiled(_hashed) if n >= _MANY else None
 
-    def work(start: int) -> None:
-        block = slice(start, start + _HASHED)
+    def work(block: slice) -> None:
         if hashed is not None:
             hashed(tuple(column[block] for column in unsigned), multipliers, hashes[:, block])
             return
-        product = np.empty(min(_HASHED, n - start), dtype=np.uint64)
+        product = np.empty(block.stop - block.start, dtype=np.uint64)
         for column, (one, other) in zip(unsigned, multipliers.T, strict=True):
             values = column[block]
             for total, multiplier in ((hashes[0, block], one), (hashes[1, block], other)):
                 np.multiply(values, multiplier, out=product)
                 np.add(total, product, out=total)
 
-    spread(work, range(0, n, _HASHED), threads)
+    spread(work, n, _HASHED, threads)
     numbers = _numbered(hashes[0].view(np.int64))
     alike = hashes[1] == hashes[1][first_of_each(numbers)][numbers]
     return numbers if alike.all() else factorized(list(columns))
@@ -179,16 +180,22 @@ def _hashed(columns: Any, multipliers: Any, hashes: Any) -> None:
             hashes[1, i] += other * column[i]
 
 
-def spread(work: Callable[[int], None], starts: Sequence[int], threads: int | None) -> None:
-    """Do pieces of work on several threads; all cores if None. NumPy and numba let go of Python's lock."""
+def spread(work: Callable[[slice], None], count: int, at_most: int, threads: int | None) -> None:
+    """Do work on slices of `count` things on several threads, all cores if None; as many slices for each of them.
+
+    NumPy and numba let go of Python's lock.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = min(threads or cores, len(starts))
-    if threads < 2:
-        for start in starts:
-            work(start)
+    threads = min(threads or cores, -(-count // _WORTH))
+    rounds = -(-count // (at_most * max(1, threads)))
+    size = -(-count // max(1, rounds * threads))
+    pieces = [slice(start, min(start + size, count)) for start in range(0, count, size or 1)]
+    if len(pieces) < 2 or threads < 2:
+        for piece in pieces:
+            work(piece)
         return
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, starts))
+        list(pool.map(work, pieces))
 
 
 def _numbered(values: Ints) -> Ints:

@@ -156,19 +156,19 @@ class SearchSpace:
         blocks, offset = self._blocks
         ids = np.empty((len(x), len(self.slots)), dtype=np.int64)
 
-        def work(start: int) -> None:
-            part = x[start : start + _ENCODED]
+        def work(piece: slice) -> None:
+            part = x[piece]
             outside = (part < 0) | (part >= n_choices)
             if outside.any():
                 row, gene = np.argwhere(outside)[0]
                 raise InputError(
-                    f"search space {self.name}: vector {start + row}: {self.genes[gene].name} = {part[row, gene]} is "
-                    f"outside 0..{n_choices[gene] - 1}"
+                    f"search space {self.name}: vector {piece.start + row}: {self.genes[gene].name} = "
+                    f"{part[row, gene]} is outside 0..{n_choices[gene] - 1}"
                 )
             # below 2^53, so the product of floats is exact
-            ids[start : start + _ENCODED] = part.astype(np.float64) @ self._strides + offset
+            ids[piece] = part.astype(np.float64) @ self._strides + offset
 
-        spread(work, range(0, len(x), _ENCODED), threads)
+        spread(work, len(x), _ENCODED, threads)
         return Encoded(blocks, ids)
 
     def decode(self, vector: ArrayLike) -> dict[str, Any]:

@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 #: The structure misses more of a single layer than of a network, whose layers' errors cancel.
-LAYER_NOISE_LN = 0.06
+LAYER_NOISE_LN = 0.07
 _HUBER = 3
 _STEP_LIMIT = 0.7
 _BASE = np.array([BASE[feature] for feature in FEATURES])

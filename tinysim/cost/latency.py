@@ -15,17 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysim.cost.counts import Counts
-from tinysim.cost.traffic import Traffic, cache_misses, data_beyond_cache
+from tinysim.cost.traffic import Traffic, data_beyond_cache, weights_beyond_cache
 from tinysim.network.table import LayerTable
 
 __all__ = [
-    "STEM_CHANNELS",
+    "KERNELS",
     "CpuCycles",
     "MemoryPath",
     "Real",
     "StackFactors",
     "blended_path",
     "cpu_cycles",
+    "kernel_codes",
     "per_output_cycles",
     "stall_cycles",
 ]
@@ -35,6 +36,9 @@ Real = float | Floats
 
 #: Libraries have kernels of their own for an image's or a spectrogram's few channels, where im2col rows are short.
 STEM_CHANNELS = 4
+#: Kinds of kernel that a stack has a factor for.
+KERNELS = ("conv", "conv_1d", "stem", "mono_stem", "pointwise", "depthwise", "matmul", "other")
+_CODE = {name: code for code, name in enumerate(KERNELS)}
 #: Requantization, bias and addressing of an output: 41 to 53 cycles in CMSIS-NN's convolutions on a Cortex-M4, less the
 #: tail of the last channels.
 OUTPUT_CYCLES = 40.0
@@ -80,8 +84,12 @@ class StackFactors:
 
     conv: Real = 1.0
     """executed over counted cycles, k x k convolutions [1]"""
+    conv_1d: Real = 1.0
+    """the same for 1 x k and k x 1 convolutions [1]"""
     stem: Real = 1.0
-    """the same for k x k convolutions of at most `STEM_CHANNELS` input channels [1]"""
+    """the same for convolutions of two to `STEM_CHANNELS` input channels [1]"""
+    mono_stem: Real = 1.0
+    """the same for convolutions of one input channel, whose im2col copies byte by byte [1]"""
     pointwise: Real = 1.0
     """the same for 1 x 1 convolutions [1]"""
     depthwise: Real = 1.0
@@ -143,14 +151,23 @@ def per_output_cycles(table: LayerTable, zero_wait_cycles: Floats) -> Floats:
     return share
 
 
-def work_cycles(table: LayerTable, zero_wait_cycles: Floats, factors: StackFactors) -> Floats:
-    """Cycles of the counted work after the stack's factors, shape (..., n)."""
+def kernel_codes(table: LayerTable) -> NDArray[np.int64]:
+    """Which of `KERNELS` each row of a table runs on, shape (n,)."""
     conv = table.is_kind("conv2d", "transpose_conv")
     area = table.kernel_h * table.kernel_w
-    factor: Floats = np.where(conv, np.where(table.in_c <= STEM_CHANNELS, factors.stem, factors.conv), factors.other)
-    factor = np.where(conv & (area == 1), factors.pointwise, factor)
-    factor = np.where(table.is_kind("depthwise_conv2d"), factors.depthwise, factor)
-    factor = np.where(table.is_family("matmul", "recurrent"), factors.matmul, factor)
+    line = (table.kernel_h == 1) | (table.kernel_w == 1)
+    few = np.where(table.in_c == 1, _CODE["mono_stem"], _CODE["stem"])
+    square = np.where(table.in_c <= STEM_CHANNELS, few, _CODE["conv"])
+    conv_code = np.where(area == 1, _CODE["pointwise"], np.where(line, _CODE["conv_1d"], square))
+    code = np.where(table.is_family("matmul", "recurrent"), _CODE["matmul"], _CODE["other"])
+    code = np.where(table.is_kind("depthwise_conv2d"), _CODE["depthwise"], code)
+    return np.where(conv, conv_code, code)
+
+
+def work_cycles(table: LayerTable, zero_wait_cycles: Floats, factors: StackFactors) -> Floats:
+    """Cycles of the counted work after the stack's factors, shape (..., n)."""
+    values = [np.atleast_1d(getattr(factors, name)) for name in KERNELS]
+    factor = np.concatenate(np.broadcast_arrays(*values), axis=-1)[..., kernel_codes(table)]
     outputs = per_output_cycles(table, zero_wait_cycles)
     cycles: Floats = factor * (zero_wait_cycles - outputs) + factors.per_output * outputs
     return cycles
@@ -193,9 +210,7 @@ def cpu_cycles(
     holds the loops; activations by the lines that pass their cache (`data_beyond_cache`).
     """
     runs = np.ones(len(table), dtype=bool) if priced is None else priced
-    missed = cache_misses(
-        traffic.weight_read_bytes, footprint_bytes=table.weight_bytes, cache_bytes=weights.cache_bytes
-    )
+    missed = weights_beyond_cache(table, traffic, cache_bytes=weights.cache_bytes)
     uncached = uncached_code(code.cache_bytes)
     fetch = counts.branches_taken * np.asarray(code.wait_cycles, dtype=np.float64) * code.exposure * uncached
     data = np.add(*data_beyond_cache(table, traffic, cache_bytes=activations.cache_bytes))

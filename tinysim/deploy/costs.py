@@ -13,7 +13,7 @@ from tinysim.cost.cpu import instruction_counts
 from tinysim.cost.energy import EnergyPrices, LayerEnergy, issue_time, layer_energy
 from tinysim.cost.latency import CpuCycles, cpu_cycles
 from tinysim.cost.timing import zero_wait_cycles
-from tinysim.cost.traffic import Traffic, cache_misses, data_beyond_cache, layer_traffic, pixels_per_pass
+from tinysim.cost.traffic import Traffic, data_beyond_cache, layer_traffic, loop_order, weights_beyond_cache
 from tinysim.deploy.layout import Layout, single_layout
 from tinysim.deploy.prices import byte_price
 from tinysim.deploy.target import Target, path_to
@@ -80,7 +80,8 @@ def layer_costs(
     counts = instruction_counts(table, core=core.name, runtime=runtime.library, opt=runtime.opt, fpu=target.fpu)
     if priced is not None:
         counts = counts.scaled(priced.astype(np.float64))
-    traffic = layer_traffic(table, counts, pixels=pixels_per_pass(runtime.library, helium=core.vector == "helium"))
+    order = loop_order(runtime.library, helium=core.vector == "helium", counted=runtime.counted)
+    traffic = layer_traffic(table, counts, order=order)
     cycles = cpu_cycles(
         table,
         counts,
@@ -127,8 +128,6 @@ def _prices(
         outside.append(np.where(far, price, 0.0) @ shares)
     weights, activations = layout.weights_path(target), layout.activations_path(target)
     lines = np.add(*data_beyond_cache(table, traffic, cache_bytes=activations.cache_bytes))
-    missed = cache_misses(
-        traffic.weight_read_bytes, footprint_bytes=table.weight_bytes, cache_bytes=weights.cache_bytes
-    )
+    missed = weights_beyond_cache(table, traffic, cache_bytes=weights.cache_bytes)
     own = replace(target.prices, sram_byte_j=inside[0], flash_byte_j=inside[1])
     return own, outside[0] * lines + outside[1] * missed

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysim.cost.latency import STEM_CHANNELS, StackFactors, per_output_cycles
+from tinysim.cost.latency import KERNELS, StackFactors, kernel_codes, per_output_cycles
 from tinysim.deploy.costs import layer_costs
 from tinysim.deploy.layout import Layout
 from tinysim.deploy.target import Target
@@ -42,22 +42,10 @@ def inference_features(
     )
     cycles = layer_costs(table, plain, priced, layout=layout).cycles
     outputs = per_output_cycles(table, cycles.compute)
-    pointwise = table.is_kind("conv2d", "transpose_conv") & (table.kernel_h * table.kernel_w == 1)
-    conv = table.is_kind("conv2d", "transpose_conv") & ~pointwise
-    stem = conv & (table.in_c <= STEM_CHANNELS)
-    conv &= ~stem
-    depthwise = table.is_kind("depthwise_conv2d")
-    matmul = table.is_family("matmul", "recurrent")
-    other = ~(pointwise | conv | stem | depthwise | matmul)
     work = cycles.compute - outputs
-    sums = {
-        "conv": work[conv].sum(),
-        "stem": work[stem].sum(),
-        "pointwise": work[pointwise].sum(),
-        "depthwise": work[depthwise].sum(),
-        "matmul": work[matmul].sum(),
+    by_kernel = np.bincount(kernel_codes(table), weights=work, minlength=len(KERNELS))
+    sums = dict(zip(KERNELS, by_kernel.tolist(), strict=True)) | {
         "per_output": outputs.sum(),
-        "other": work[other].sum(),
         "weights_stall": cycles.weight_stall.sum(),
         "code_stall": cycles.fetch_stall.sum(),
         "activations_stall": cycles.data_stall.sum(),

@@ -134,7 +134,8 @@ def runtime_layout(network: Network, arena: ArenaPlan, flash: FlashUse, target: 
         layout = _spilt(layout, network, arena, target)
     stored = flash.model_bytes if flash.total_bytes is None else flash.total_bytes
     if options.weights_in is None and stored > room(place.weights):
-        layout = _executed_in_place(layout, flash.model_bytes, target)
+        copies = place.weights.kind not in _KEEPS_WITHOUT_POWER
+        layout = _copied(layout, network, target) if copies else _executed_in_place(layout, flash.model_bytes, target)
     return layout
 
 
@@ -183,6 +184,18 @@ def stores(target: Target) -> list[Memory]:
     """Other memories of known size that keep weights without power."""
     others = holders(target, "weights", target.placement.weights)
     return [m for m in others if m.kind in _KEEPS_WITHOUT_POWER]
+
+
+def _copied(layout: Layout, network: Network, target: Target) -> Layout:
+    """Weights copied to RAM operator by operator while there is room; the others stay where they are stored."""
+    near, store = target.placement.weights, target.device.memory_for("weights")
+    free = room(near) - sum(pool.peak_bytes for pool in layout.pools if pool.memory.name == near.name)
+    share = np.zeros((2, len(network.ops)))
+    for i, n_bytes in enumerate(network.table().weight_bytes.tolist()):
+        share[0 if n_bytes <= free else 1, i] = 1.0
+        free -= n_bytes if n_bytes <= free else 0.0
+    text = f"weights of {int(share[1].sum())} operators stay in {store.name}: {near.name} is too small"
+    return replace(layout, weight_memories=(near, store), weight_share=share, moved=(*layout.moved, text))
 
 
 def _executed_in_place(layout: Layout, model_bytes: int, target: Target) -> Layout:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysim.cost.latency import stall_cycles
-from tinysim.cost.traffic import cache_misses
+from tinysim.cost.traffic import weights_beyond_cache
 from tinysim.deploy.costs import LayerCosts, layer_costs
 from tinysim.deploy.flash import FlashUse
 from tinysim.deploy.layout import Layout, room, runtime_layout
@@ -124,10 +124,10 @@ def _with_weights(
 
 def _stalls(memories: list[Memory], base: LayerCosts, table: LayerTable, target: Target) -> Floats:
     """Cycles that each operator waits for weights in each memory, shape (n_memories, n)."""
-    read, rows = base.traffic.weight_read_bytes, []
+    rows = []
     for memory in memories:
         path = path_to(target, memory, "weights")
-        missed = cache_misses(read, footprint_bytes=table.weight_bytes, cache_bytes=path.cache_bytes)
+        missed = weights_beyond_cache(table, base.traffic, cache_bytes=path.cache_bytes)
         rows.append(stall_cycles(missed, path))
     return np.array(rows)
 

@@ -107,7 +107,8 @@ def _weights_to_core(deployment: Deployment, i: int) -> Iterator[Transfer]:
     for memory, shares in zip(layout.weight_memories, layout.weight_share, strict=True):
         if share := float(shares[i]) * bool(asked):
             cache = path_to(target, memory, "weights").cache_bytes
-            moved = float(cache_misses(asked, footprint_bytes=content, cache_bytes=cache))
+            reuse = float(costs.traffic.weight_reuse_bytes[i])
+            moved = float(cache_misses(asked, footprint_bytes=content, cache_bytes=cache, reuse_bytes=reuse))
             plain = Transfer(
                 i, memory.name, target.core.name, "weights", share * asked, share * content, share * moved, 0.0
             )
@@ -133,9 +134,7 @@ def _activation(
 ) -> Transfer:
     """One input or output of an operator; share: of the bytes of all its inputs or outputs."""
     costs, memory, row = deployment.costs, _home(deployment, tensor), slice(i, i + 1)
-    traffic = Traffic(
-        costs.traffic.weight_read_bytes[row], costs.traffic.sram_read_bytes[row], costs.traffic.sram_write_bytes[row]
-    )
+    traffic = Traffic(*(getattr(costs.traffic, column.name)[row] for column in fields(Traffic)))
     content = float(deployment.network.tensors[tensor].n_bytes)
     asked = share * float((traffic.sram_read_bytes if read else traffic.sram_write_bytes)[0])
     engine = deployment.engines[i]

@@ -37,7 +37,9 @@ _PATH = {
 }
 _WORK = {
     "conv": "kernels' cycles over counted, convolutions",
+    "conv_1d": "kernels' cycles over counted, 1 x k convolutions",
     "stem": "kernels' cycles over counted, convolutions of few channels",
+    "mono_stem": "kernels' cycles over counted, convolutions of one channel",
     "pointwise": "kernels' cycles over counted, 1 x 1 convolutions",
     "depthwise": "kernels' cycles over counted, depthwise convolutions",
     "matmul": "kernels' cycles over counted, matrix products",

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysim.cost.accelerator.border import INTERRUPT_CYCLES
-from tinysim.cost.traffic import cache_misses, data_beyond_cache
+from tinysim.cost.traffic import data_beyond_cache, weights_beyond_cache
 from tinysim.deploy.deployment import Deployment
 from tinysim.errors import InputError
 
@@ -109,9 +109,7 @@ def inference_works(deployment: Deployment, clock_hz: float | None = None) -> tu
     weights, activations = layout.weights_path(target), layout.activations_path(target)
     with np.errstate(divide="ignore", invalid="ignore"):
         weight_loads = np.nan_to_num(counts.loads * traffic.weight_read_bytes / counts.load_bytes)
-    missed_weights = cache_misses(
-        traffic.weight_read_bytes, footprint_bytes=table.weight_bytes, cache_bytes=weights.cache_bytes
-    )
+    missed_weights = weights_beyond_cache(table, traffic, cache_bytes=weights.cache_bytes)
     moved = traffic.sram_read_bytes + traffic.sram_write_bytes
     missed_data = np.add(*data_beyond_cache(table, traffic, cache_bytes=activations.cache_bytes))
     data_accesses = counts.loads - weight_loads + counts.stores

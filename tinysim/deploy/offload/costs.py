@@ -46,6 +46,7 @@ def offloaded_costs(table: LayerTable, offload: Offload, target: Target, priced:
         weight_read_bytes=pick(mine.weight_read_bytes, theirs.weight_read_bytes),
         sram_read_bytes=pick(mine.sram_read_bytes, theirs.sram_read_bytes),
         sram_write_bytes=pick(mine.sram_write_bytes, theirs.sram_write_bytes),
+        weight_reuse_bytes=pick(mine.weight_reuse_bytes, theirs.weight_reuse_bytes),
     )
     energy = None
     if core.energy is not None and target.prices is not None:

@@ -151,6 +151,7 @@ def engine_costs(
     with np.errstate(divide="ignore", invalid="ignore"):
         weight_stall = np.rint(stall * np.nan_to_num(waits[0] / (waits[0] + waits[1])))
     machine = machine_of(spec)
+    weights = spread(cost["weight_bytes"])
     start_s, power_w = float(machine.start_s), float(machine.active_power_w)
     return EngineCosts(
         spec=spec,
@@ -159,7 +160,7 @@ def engine_costs(
         runs=runs,
         why=why,
         cycles=CpuCycles(compute, weight_stall, np.zeros(len(table)), stall - weight_stall, overhead),
-        traffic=Traffic(*(spread(cost[name]) for name in ("weight_bytes", "read_bytes", "write_bytes"))),
+        traffic=Traffic(weights, spread(cost["read_bytes"]), spread(cost["write_bytes"]), weight_reuse_bytes=weights),
         energy_j=spread(cost["energy_j"]) * dearer,
         level_energy_j={name: spread(values) * dearer for name, values in cost["levels"].items()},
         port_cycles={name: spread(values) * ratio for name, values in cost["memory_cycles"].items()},

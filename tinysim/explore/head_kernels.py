@@ -28,7 +28,7 @@ def plan(
     rows: Any, ends: Any, owner: Any, in_bytes: Any, out_bytes: Any, scratch: Any, skip: Any, given: int,
     later_first: bool,
     size: Any, first: Any, last: Any, order: Any, matters: Any, begin: Any, end: Any, since: Any, until: Any,
-    live: Any, begun: Any, gone: Any, met: Any, came: Any, left: Any, heads: Any,
+    live: Any, met: Any, came: Any, heads: Any,
 ) -> None:  # fmt: skip
     """Heads of runs of rows, raising those of their networks.
 
@@ -55,41 +55,25 @@ def plan(
         n_steps = 0
         for i in range(n):
             n_steps = max(n_steps, last[i] + 1)
-        for t in range(n_steps + 1):
-            begun[t] = gone[t] = came[t] = left[t] = 0
-        for i in range(n):
-            begun[first[i]] += size[i]
-            came[first[i]] += 1
-            gone[last[i] + 1] += size[i]
-            left[last[i] + 1] += 1
-        head, held, here = heads[owner[run]], 0, 0
+        head = heads[owner[run]]
         for t in range(n_steps):
-            held += begun[t] - gone[t]
-            here += came[t] - left[t]
-            live[t], met[t] = held, here
-            head = max(head, held)
-        least = head + 1
-        for i in range(n):
-            total, others = live[first[i]], met[first[i]] - 1
-            for t in range(first[i] + 1, last[i] + 1):
-                total += begun[t]
-                others += came[t]
-            matters[i] = 0
-            if size[i] > 0 and total + others * size[i] > head:
-                matters[i] = 1
-                least = min(least, size[i])
+            live[t] = met[t] = came[t] = 0
         count = 0
         for i in range(n):
-            if size[i] >= least:
+            for t in range(first[i], last[i] + 1):
+                live[t] += size[i]
+            if size[i] > 0:
                 k = count
                 while k > 0 and (size[order[k - 1]] < size[i] or (later_first and size[order[k - 1]] == size[i])):
                     order[k] = order[k - 1]
                     k -= 1
                 order[k] = i
                 count += 1
+        for t in range(n_steps):
+            head = max(head, live[t])
         # only what is placed before a buffer bounds its end; what lives over several of its steps counts more than once
         for t in range(n_steps):
-            live[t] = met[t] = came[t] = 0
+            live[t] = 0
         for done in range(count):
             i = order[done]
             total, others = size[i], 0
@@ -98,8 +82,7 @@ def plan(
                 others += met[t]
                 live[t] += size[i]
                 met[t] += 1
-            if total + others * size[i] <= head:
-                matters[i] = 0
+            matters[i] = total + others * size[i] > head
         # from the smallest up: what matters, and what lies earlier in the order and meets what matters
         for done in range(count - 1, -1, -1):
             i = order[done]

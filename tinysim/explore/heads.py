@@ -67,18 +67,18 @@ def buffer_head(size: Sequence[int], first: Sequence[int], last: Sequence[int], 
             heads[0], size, first, last = _cut(np.array(size), np.array(first), np.array(last), steps, later_first)
             n, steps = len(size), max(last, default=0) + 1
         given = (size, first, last)
-        plan([], [0], [0], [], [], [], [], n, later_first, *given, *_lists(6, n), *_lists(6, steps + 1), heads)
+        plan([], [0], [0], [], [], [], [], n, later_first, *given, *_lists(6, n), *_lists(3, steps + 1), heads)
         return heads[0]
     columns = np.array([size, first, last], dtype=np.int64).reshape(3, n)
     out = np.zeros(1, dtype=np.int64)
-    planner(*_NO_ROWS, n, later_first, *columns, *np.empty((6, n), np.int64), *np.empty((6, steps + 1), np.int64), out)
+    planner(*_NO_ROWS, n, later_first, *columns, *np.empty((6, n), np.int64), *np.empty((3, steps + 1), np.int64), out)
     return int(out[0])
 
 
 def _cut(
     size: Ints, first: Ints, last: Ints, steps: int, later_first: bool
 ) -> tuple[int, list[int], list[int], list[int]]:
-    """Live peak of buffers, and those that `head_kernels.plan` need see: its own cuts, in columns.
+    """Live peak of buffers, and those that `head_kernels.plan` need see, by bounds in columns.
 
     What remains is (size, first, last), its steps renumbered.
     """
@@ -150,7 +150,7 @@ class BlockHeads:
         planner(
             rows, ends[:count], owner, self.in_bytes, self.out_bytes, self.scratch_bytes, blocks.skip, 0,
             self.later_first, *np.empty((9, steps * (1 + self.scratch_bytes.shape[1])), dtype=np.int64),
-            *np.empty((6, steps + 1), dtype=np.int64), heads,
+            *np.empty((3, steps + 1), dtype=np.int64), heads,
         )  # fmt: skip
         return heads
 

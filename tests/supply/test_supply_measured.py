@@ -85,12 +85,13 @@ def errors():
             **{key: float(row[key]) for key in ("cap_measured_uF", "v_on", "v_off", "mean_off_s", "mean_on_s")},
         }
         off, on = botoks(row) if row["rig"] == "Botoks" else console(row)
-        out.append((row["cell"] == "const_current", off / row["mean_off_s"] - 1.0, on / row["mean_on_s"] - 1.0))
+        current, console_rig = row["cell"] == "const_current", row["rig"] != "Botoks"
+        out.append((current, off / row["mean_off_s"] - 1.0, on / row["mean_on_s"] - 1.0, console_rig))
     return np.array(out)
 
 
 def test_all_runs_with_both_states_are_there(errors):
-    assert errors.shape == (111, 3)
+    assert errors.shape == (111, 4)
 
 
 def test_off_times(errors):
@@ -101,6 +102,14 @@ def test_off_times(errors):
     assert np.mean(np.abs(off[known_source]) <= 0.08) >= 0.9
     assert np.mean(np.abs(off) <= 0.08) >= 0.84
     assert np.max(np.abs(off)) <= 0.19
+
+
+def test_the_console_is_wrong_on_and_off_together(errors):
+    """Capacitance and swing cancel in the ratio of the two times: what is left is source and load."""
+    console = errors[errors[:, 3] == 1.0]
+    ratio = (1.0 + console[:, 1]) / (1.0 + console[:, 2]) - 1.0
+    assert console.shape[0] == 50
+    assert np.mean(np.abs(ratio) <= 0.08) >= 0.93
 
 
 def test_a_sweep_that_stopped_short_is_carried_on():

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import groupby
+from itertools import groupby, repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -121,11 +121,14 @@ class CostModel:
             row = {name: column[0].item() for name, column in self.columns(encoded).items()}
             known: dict[str, Any] = {name: None if np.isnan(value) else value for name, value in row.items()}
             return Cost(**known)
-        net = network if isinstance(network, Network) else load_network(network, input_shape=input_shape)
+        return self._asked(network if isinstance(network, Network) else load_network(network, input_shape=input_shape))
+
+    def _asked(self, net: Network, looks: Ints | None = None) -> Cost:
+        """Costs of a network, remembered while it lives. looks: what `PriceBook.learn` said of it."""
         seen_before = self._seen.get(id(net))
         if seen_before is not None and seen_before[0]() is net:
             return seen_before[1]
-        cost = self._cost(net)
+        cost = self._cost(net, looks)
         key, seen = id(net), self._seen
         self._seen[key] = (weakref.ref(net, lambda _: seen.pop(key, None)), cost)
         return cost
@@ -150,15 +153,18 @@ class CostModel:
         if items and all(isinstance(item, LayerTable) for item in items):
             return self.batch(LayerTable.concat(items), skips=skips)
         items = [item if isinstance(item, (LayerTable, Encoded, Network)) else load_network(item) for item in items]
+        looks: Iterator[Ints | None] = repeat(None)
         if accelerator_of(self.target) is None:  # layers that are new are priced together
-            self._book.learn([runtime_network(n, self.target.runtime) for n in items if isinstance(n, Network)])
+            graphs = [runtime_network(n, self.target.runtime) for n in items if isinstance(n, Network)]
+            looks = iter(self._book.learn(graphs))
         frames = []
         for many, group in groupby(items, lambda item: isinstance(item, (LayerTable, Encoded))):
             if many:
                 frames += [self.batch(item) for item in group]
             else:
-                costs = [[np.nan if v is None else v for v in self(item).to_dict().values()] for item in group]
-                frames.append(pd.DataFrame(costs, columns=list(COLUMNS)))
+                costs = [self._asked(item, next(looks)).to_dict().values() for item in group]
+                known = [[np.nan if value is None else value for value in cost] for cost in costs]
+                frames.append(pd.DataFrame(known, columns=list(COLUMNS)))
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(COLUMNS))
 
     def columns(
@@ -203,10 +209,10 @@ class CostModel:
             changed["accelerator"] = self._redesign(spec)
         return replace(target, **changed) if changed else target
 
-    def _cost(self, net: Network) -> Cost:
+    def _cost(self, net: Network, looks: Ints | None = None) -> Cost:
         if accelerator_of(self.target) is None:
             runs = runtime_network(net, self.target.runtime)
-            cost = Cost(*self._book.cost(runs))
+            cost = Cost(*self._book.cost(runs, looks))
             stored = cost.flash_bytes or sum(model_bytes(runs, self.target.runtime))
             arena_limit, flash_limit = move_limits(self.target)
             if cost.sram_peak_bytes <= arena_limit and stored <= flash_limit:

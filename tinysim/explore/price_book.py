@@ -66,13 +66,19 @@ class PriceBook:
         #: rows of looks that were numbered and not priced yet
         self._unpriced: dict[int, NDArray[np.float64]] = {}
 
-    def learn(self, networks: Sequence[Network]) -> None:
+    def learn(self, networks: Sequence[Network]) -> list[Ints]:
         """Price what is new in some networks together, which is much quicker than one network after the other.
+
+        Returns the numbers of their operators' looks, for `cost`.
 
         Raises:
             UnsupportedOperator: a kind that the kernel library cannot price.
         """
-        self._learn([(network, self._numbered(network)) for network in networks])
+        if len(self._numbers) > _KEPT:
+            self._forget()
+        found = [(network, self._numbered(network)) for network in networks]
+        self._learn(found)
+        return [numbers for _, numbers in found]
 
     def _learn(self, networks: Sequence[tuple[Network, Ints]]) -> None:
         unpriced: dict[str, dict[int, tuple[Network, Op]]] = {}
@@ -85,15 +91,16 @@ class PriceBook:
         for precision, wanted in unpriced.items():
             self._price(wanted, self._target_of(precision))
 
-    def cost(self, network: Network) -> tuple[float, float | None, int, int | None, int]:
+    def cost(self, network: Network, numbers: Ints | None = None) -> tuple[float, float | None, int, int | None, int]:
         """Latency [s], energy [J], SRAM and flash [B] and MACs of a network: those of `tinysim.estimate`.
 
         Raises:
             UnsupportedOperator: a kind that the kernel library cannot price.
         """
-        if len(self._numbers) > _KEPT:
-            self._forget()
-        numbers = self._numbered(network)
+        if numbers is None:
+            if len(self._numbers) > _KEPT:
+                self._forget()
+            numbers = self._numbered(network)
         target = self._target_of(self._precision(numbers))
         looks = self._looks(network, numbers, target)
         sums = looks.sum(axis=0).tolist()

@@ -22,6 +22,7 @@ SUITES = {
     "mlperf-tiny": "mlperf_tiny.csv",
     "edgemark": "edgemark.csv",
     "st-modelzoo": "st_modelzoo.csv",
+    "mcunet": "mcunet.csv",
     "layers": "layers.csv",
 }
 

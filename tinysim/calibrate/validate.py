@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysim.calibrate.features import ln_cycles, row_features, row_levels
-from tinysim.calibrate.fit import LAYER_NOISE_LN, Design, Fit, covariance, fit_effects, noise_variance
+from tinysim.calibrate.fit import SUITE_NOISE_LN, Design, Fit, covariance, fit_effects, noise_variance
 from tinysim.calibrate.layers import is_layer, layer_table
 from tinysim.calibrate.rows import load_rows
 from tinysim.deploy.spread import residuals_of, shipped_rows
@@ -69,8 +69,7 @@ class Dataset:
     @property
     def noise_ln(self) -> Floats:
         """Standard deviation of each row about its prediction, as the fit takes it, shape (n,) [ln]."""
-        layers = np.array([is_layer(name) for name in self.rows["network"]], dtype=bool)
-        return np.where(layers, LAYER_NOISE_LN, NOISE_LN)
+        return np.array([SUITE_NOISE_LN.get(suite, NOISE_LN) for suite in self.rows["suite"]])
 
     def groups(self, split: str) -> NDArray[np.str_]:
         """The group of each row in a split, shape (n,)."""

@@ -106,6 +106,8 @@ EFFECTS: tuple[Effect, ...] = (
 
 #: How much narrower an effect on compute is where its kernels, or its core's timing, were counted.
 _COUNTED = 0.3
+#: Cores of single issue, whose timing tables come near the measurements; on others compilers schedule for the pipeline.
+_SINGLE_ISSUE = ("cortex-m0plus", "cortex-m3", "cortex-m4")
 #: How much wider where a core runs the plain C build of another core's counts.
 _UNCOUNTED_CORE = 3.0
 
@@ -167,6 +169,8 @@ def _knowledge(effect: Effect, levels: Mapping[str, str]) -> float:
     core_counted = levels["core"].startswith("cortex-m")
     if "core" in effect.of and not core_counted:
         return _UNCOUNTED_CORE
+    if "core" in effect.of and "family" in effect.of and levels["core"] not in _SINGLE_ISSUE:
+        return 1.0
     if "family" in effect.of or "stack" in effect.of:
         return _COUNTED if levels["kernels"] == "counted" and levels["precision"] == "int8" else 1.0
     return _COUNTED if "core" in effect.of else 1.0

@@ -86,3 +86,11 @@ def test_only_counted_libraries_have_a_known_order():
     assert loop_order("cmsis-nn").weights_outermost
     assert not loop_order("cmsis-nn", counted=False).weights_outermost
     assert not loop_order("cmsis-nn", helium=True).weights_outermost
+
+
+def test_microtvm_has_no_dsp_instructions():
+    """Its own schedules on a Cortex-M4 execute what CMSIS-NN does on a Cortex-M3, which has none."""
+    native = instruction_counts(TABLE, core="cortex-m4", runtime="microtvm-native")
+    plain = instruction_counts(TABLE, core="cortex-m3", runtime="cmsis-nn")
+    assert native.instructions.tolist() == plain.instructions.tolist()
+    assert (native.instructions > instruction_counts(TABLE, core="cortex-m4").instructions).any()

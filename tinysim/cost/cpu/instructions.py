@@ -54,6 +54,9 @@ RUNTIMES: dict[str, tuple[tuple[str, ...], ...]] = {
 #: Libraries whose kernels nobody counted: their loops are taken to be CMSIS-NN's, and fitted factors carry the rest.
 _STAND_INS = ("microtvm-native", "autotiler", "andes-nn", "mvp", "ai8x")
 RUNTIMES |= dict.fromkeys(_STAND_INS, RUNTIMES["cmsis-nn"])
+#: Stand-ins whose code has no DSP instructions: they are priced as on a core without them.
+_PLAIN_C = frozenset({"microtvm-native"})
+_WITH_DSP = frozenset({"cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "cortex-m85"})
 
 #: rows priced at a time: their columns stay in the cache
 BLOCK = 1 << 15
@@ -101,7 +104,8 @@ def instruction_counts(
     for value, known, what in ((core, CORES, "core"), (runtime, RUNTIMES, "runtime"), (opt, OPTS, "compiler level")):
         if value not in known:
             raise UnknownRuntime(f"instruction counts: unknown {what} {value!r}; {nearest(value, known)}")
-    job = _Job(table, CORES[core], OPTS[opt], RUNTIMES[runtime], fpu and core in float32.FPU_CORES)
+    counted = "cortex-m3" if runtime in _PLAIN_C and core in _WITH_DSP else core
+    job = _Job(table, CORES[counted], OPTS[opt], RUNTIMES[runtime], fpu and core in float32.FPU_CORES)
     counts = np.zeros((len(CLASSES), len(table)))
     for start in range(0, len(table), BLOCK):
         job.price_block(slice(start, start + BLOCK), counts[:, start : start + BLOCK])

@@ -52,9 +52,13 @@ class HarvestRun:
             "a full capacitor": ledger.clipped_j,
         }
         worst = max(lost, key=lambda name: lost[name])
-        harvested = ledger.harvested_j
+        given = max(0.0, -ledger.stored_j)
+        source = ledger.harvested_j + given
+        origin = (
+            "harvested" if given < 0.01 * source else f"({ledger.harvested_j:.3g} J harvested, the rest from storage)"
+        )
         first = f"the first after {in_days(r.first_result_s)}" if r.completed else "none completed"
-        used = f"{ledger.used_j / harvested:.0%} of {harvested:.3g} J harvested reached the load" if harvested else ""
+        used = f"{ledger.used_j / source:.0%} of {source:.3g} J {origin} reached the load" if source else ""
         return (
             f"{self.name}: {what} in {in_days(r.duration_s)} ({r.completion_rate:.1%}), {first}; "
             f"{r.failures:,} power failures, {r.redone_share:.1%} of the work done again; {used}, "

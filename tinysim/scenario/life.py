@@ -115,11 +115,13 @@ def finite(value: float) -> float | None:
 def in_days(time_s: float) -> str:
     """A span as people say it.
 
-    >>> in_days(3 * 86400.0), in_days(7200.0), in_days(800 * 86400.0)
-    ('3 days', '2 hours', '2.19 years')
+    >>> in_days(3 * 86400.0), in_days(7200.0), in_days(800 * 86400.0), in_days(6.08), in_days(90.0)
+    ('3 days', '2 hours', '2.19 years', '6.08 seconds', '1.5 minutes')
     """
     if math.isinf(time_s):
         return "for ever"
+    if time_s < 3600.0:
+        return f"{time_s:.3g} seconds" if time_s < 60.0 else f"{time_s / 60.0:.3g} minutes"
     if time_s < 2 * DAY_S:
         return f"{time_s / 3600.0:.3g} hours"
     days = time_s / DAY_S

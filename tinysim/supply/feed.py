@@ -111,7 +111,7 @@ class Pieces:
         return free
 
     def moments(self, *, square: bool) -> tuple[Array, Array, Array]:
-        """(integral of x dt, integral of x^2 dt if `square` else 0, time spent full or empty) of each piece."""
+        """(integral of x dt, integral of x^2 dt if `square` else 0, time before it rests at an end) of each piece."""
         t = self.free_s()
         hold = self.span_s - t
         z = self.k * self.g * t
@@ -126,7 +126,7 @@ class Pieces:
             top = np.where((hold > 0.0) & (self.net > 0.0), self.x_max, 0.0)
             one = one + top * hold
             two = two + top * top * hold
-        return one, two, hold
+        return one, two, t
 
 
 #: Series of (z - 1 + e^-z)/z^2 and of the integral of ((1 - e^-u)/z)^2 around 0: no cancellation for slow leakage.

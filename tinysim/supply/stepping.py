@@ -250,20 +250,19 @@ def _account(
         inside, final = kernel.inside(net), end[here]
         held = (final >= kernel.x_max) | ((final == 0.0) & (net < 0.0))
         pieces = Pieces(known[here], inside, spans, kernel.k, kernel.g, kernel.x_max, held)
-        one, two, hold = pieces.moments(square=not kernel.power)
+        one, two, free = pieces.moments(square=not kernel.power)
         weight = spans if kernel.power else one
-        drawn = drawing * weight
+        drawn, rests = drawing * weight, bool(held.any())
+        hold = spans - free if rests else _NONE
+        if kernel.power and rests:  # an empty capacitor gives only what comes in
+            drawn = np.where(net < 0.0, drawing * free + given * hold, drawn)
         lost = drawn * (1.0 - useful)
-        if kernel.power:  # an empty capacitor gives only what comes in
-            short = np.minimum(net, 0.0) * hold
-            drawn += short
-            lost += short * (1.0 - useful)
         if inside is not net:
-            lost += (net - inside) * (spans - hold)
+            lost += (net - inside) * free
         whole = given if gross is None else gross[here]
         if gross is not None:
             lost += (whole - given) * weight
-        clipped = np.where(net > 0.0, net - kernel.g * top, 0.0) * hold if held.any() else _NONE
+        clipped = np.where(net > 0.0, net - kernel.g * top, 0.0) * hold if rests else _NONE
         used[here] = drawn * useful
         leaked = kernel.g * (one if kernel.power else two)
         totals += [float(np.sum(part)) for part in (whole * weight, used[here], lost, leaked, clipped)]

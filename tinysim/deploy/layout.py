@@ -1,7 +1,8 @@
 """`Layout`: which of the board's memories holds which tensor and which weights, and what that makes of the paths.
 
 A runtime puts things where its linker script says. What does not fit there moves on: an arena as a whole to the next
-memory with room, or, under runtimes that plan pools, buffer by buffer; weights to an external flash, executed in place.
+memory with room, or, under runtimes that plan pools, buffer by buffer; weights to an external flash, executed in place;
+builds that copy weights to RAM leave in flash what has no room there.
 Memories that the user named are left alone.
 """
 

@@ -25,10 +25,16 @@ __all__ = ["BackupCell", "HybridRun", "run_hybrid"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupCell:
-    """The cell behind the capacitor, and when it is charged and asked."""
+    """The cell behind the capacitor, and when it is charged and asked: energies [J], voltages [V], powers [W].
+
+    Raises:
+        InputError: energies, voltages, efficiencies or powers that contradict each other; names them.
+    """
 
     capacity_j: float
+    """Energy of the full cell [J]."""
     start_j: float
+    """Energy of the cell at the start [J]."""
     assist_v: float
     """Capacitor voltage below which the cell carries the load."""
     assist_until_v: float
@@ -40,7 +46,9 @@ class BackupCell:
     charge_until_v: float = math.inf
     """Capacitor voltage at which charging stops."""
     charge_efficiency: float = 1.0
+    """Share of the power taken from the capacitor that the cell keeps [1]."""
     discharge_efficiency: float = 1.0
+    """Share of the energy taken from the cell that reaches the load's converter [1]."""
     self_discharge_per_s: float = 0.0
     """Share of the capacity lost per second while there is any."""
     recharge_share: float = 0.95
@@ -139,7 +147,10 @@ def run_hybrid(
     """Run a policy on a capacitor that a cell backs; arguments as of `tinysim.supply.stepping.run`.
 
     A load that waits for a voltage (a node that is off) goes on at once while the cell can carry it. The ledger closes
-    over both stores.
+    over both stores. start_v, swing_v [V].
+
+    Raises:
+        InputError: a feed that is no power.
 
     >>> from tinysim.supply.stepping import hysteresis
     >>> cell = BackupCell(capacity_j=1.0, start_j=0.1, assist_v=2.0, assist_until_v=2.5)
